@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message as _;
+use prost_types::{DescriptorProto, FileDescriptorProto};
 
 /// Where the `.proto` files are. A file is known by its path below one of the roots: gRPC reflection and the clients
 /// that import our files see that name, so a workflow file is `history_events.proto`, not `durabletask/…`.
@@ -12,27 +13,54 @@ const ROOTS: [&str; 2] = ["../../proto", "../../proto/durabletask"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut files = Vec::new();
-    find(Path::new(ROOTS[0]).join("dapr").as_path(), Path::new(ROOTS[0]), &mut files)?;
+    find(
+        Path::new(ROOTS[0]).join("dapr").as_path(),
+        Path::new(ROOTS[0]),
+        &mut files,
+    )?;
     find(Path::new(ROOTS[1]), Path::new(ROOTS[1]), &mut files)?;
     files.sort();
 
     let mut compiler = protox::Compiler::new(ROOTS)?;
-    compiler.include_source_info(true).include_imports(true).open_files(files)?;
+    compiler
+        .include_source_info(true)
+        .include_imports(true)
+        .open_files(files)?;
     let mut set = compiler.file_descriptor_set();
 
     let mut generated = set.clone();
-    // A sidecar serves every method as long as it exists, so `deprecated` is for those who call it: it stays in the
-    // descriptors and makes no Rust warnings here.
-    for method in generated.file.iter_mut().flat_map(|f| &mut f.service).flat_map(|s| &mut s.method) {
-        method.options = None;
+    for file in &mut generated.file {
+        serve_deprecated(file);
     }
     tonic_prost_build::configure().bytes(".").compile_fds(generated)?;
 
     for file in &mut set.file {
         file.source_code_info = None;
     }
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"), set.encode_to_vec())?;
+    fs::write(
+        PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"),
+        set.encode_to_vec(),
+    )?;
     Ok(())
+}
+
+/// Whoever serves the API serves the deprecated parts of it as long as they exist: the word is for those who call it. It
+/// stays in the descriptors and makes no warnings in Rust.
+fn serve_deprecated(file: &mut FileDescriptorProto) {
+    fn in_message(message: &mut DescriptorProto) {
+        if let Some(options) = &mut message.options {
+            options.deprecated = None;
+        }
+        for options in message.field.iter_mut().filter_map(|f| f.options.as_mut()) {
+            options.deprecated = None;
+        }
+        message.nested_type.iter_mut().for_each(in_message);
+    }
+
+    file.message_type.iter_mut().for_each(in_message);
+    for method in file.service.iter_mut().flat_map(|s| &mut s.method) {
+        method.options = None;
+    }
 }
 
 /// Collects the `.proto` files of a folder and of those inside it, by their path below `root`.

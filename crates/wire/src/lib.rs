@@ -28,7 +28,14 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 
 /// The generated code. Types refer to each other by relative paths, so the tree here has to be that of the packages;
 /// the public modules below give it the names we want.
-#[allow(missing_docs, unreachable_pub, deprecated, clippy::all, clippy::unwrap_used, rustdoc::all)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    deprecated,
+    clippy::all,
+    clippy::unwrap_used,
+    rustdoc::all
+)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/_.rs"));
 
@@ -48,7 +55,12 @@ mod generated {
                 ($name:ident) => {
                     pub(crate) mod $name {
                         pub mod v1 {
-                            include!(concat!(env!("OUT_DIR"), "/dapr.proto.", stringify!($name), ".v1.rs"));
+                            include!(concat!(
+                                env!("OUT_DIR"),
+                                "/dapr.proto.",
+                                stringify!($name),
+                                ".v1.rs"
+                            ));
                         }
                     }
                 };
