@@ -184,7 +184,7 @@ fn unit_nanos(unit: &str) -> Option<u64> {
     Some(nanos as u64)
 }
 
-/// `whole.fraction * scale`, digits of the fraction that do not fit being dropped.
+/// `whole.fraction * scale` in nanoseconds.
 fn scaled(whole: &str, fraction: &str, scale: u64) -> Option<u64> {
     let limit = 1u64 << 63;
     let units = if whole.is_empty() {
@@ -193,14 +193,19 @@ fn scaled(whole: &str, fraction: &str, scale: u64) -> Option<u64> {
         whole.parse::<u64>().ok().filter(|w| *w <= limit)?
     };
     let base = units.checked_mul(scale).filter(|v| *v <= limit)?;
-    let mut numerator: u128 = 0;
-    let mut denominator: u128 = 1;
-    // 18 digits are more than the smallest part of any unit.
-    for digit in fraction.bytes().take(18) {
-        numerator = numerator * 10 + u128::from(digit - b'0');
-        denominator *= 10;
+    // Floating point with as many digits as 63 bits hold, which is how Go rounds.
+    let (mut numerator, mut denominator) = (0u64, 1f64);
+    for digit in fraction.bytes() {
+        let next = numerator
+            .checked_mul(10)
+            .and_then(|n| n.checked_add(u64::from(digit - b'0')));
+        let Some(next) = next.filter(|n| *n <= limit) else {
+            break;
+        };
+        numerator = next;
+        denominator *= 10.0;
     }
-    let part = u64::try_from(numerator * u128::from(scale) / denominator).ok()?;
+    let part = (numerator as f64 * (scale as f64 / denominator)) as u64;
     base.checked_add(part).filter(|v| *v <= limit)
 }
 
