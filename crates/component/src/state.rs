@@ -253,7 +253,7 @@ pub trait StateStore: Send + Sync + 'static {
 }
 
 /// All errors of a bulk write as one; an error about entity tags comes first, since the caller's status depends on it.
-fn first_error(results: Vec<Result<(), ComponentError>>) -> Result<(), ComponentError> {
+pub fn first_error(results: Vec<Result<(), ComponentError>>) -> Result<(), ComponentError> {
     let mut errors: Vec<ComponentError> = results.into_iter().filter_map(Result::err).collect();
     errors.sort_by_key(|e| !matches!(e.kind, crate::ErrorKind::EtagMismatch | crate::ErrorKind::EtagInvalid));
     match errors.len() {
