@@ -8,8 +8,11 @@ use component::{Entry, entry};
 
 pub mod env;
 pub mod file;
+pub mod nameformat;
 pub mod pubsub;
+pub mod routeralias;
 pub mod state;
+pub mod uppercase;
 
 /// The components of this family.
 pub const COMPONENTS: &[Entry] = &[
@@ -17,4 +20,7 @@ pub const COMPONENTS: &[Entry] = &[
     entry::pubsub::<pubsub::Broker>(),
     entry::secret_store::<env::Env>(),
     entry::secret_store::<file::File>(),
+    entry::name_resolution::<nameformat::NameFormat>(),
+    entry::middleware::<routeralias::RouterAlias>(),
+    entry::middleware::<uppercase::Uppercase>(),
 ];

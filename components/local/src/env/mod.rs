@@ -59,7 +59,7 @@ impl SecretStore for Env {
     async fn get(&self, name: &str, _: &Metadata) -> Result<Secret, ComponentError> {
         let variable = format!("{}{name}", self.prefix);
         if !shown(&variable) {
-            tracing::warn!(name, "secretstores.local.env does not show variables of the sidecar");
+            tracing::warn!("Access to env var {name} is forbidden");
         }
         let value = self.variables.get(&variable).cloned().unwrap_or_default();
         Ok(Secret::from([(name.to_owned(), value)]))

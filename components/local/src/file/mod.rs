@@ -62,10 +62,10 @@ impl File {
         for (name, value) in top {
             let mut values = HashMap::new();
             if options.multi_valued {
-                flatten(&name, "", value, separator, DEPTH, &mut values)?;
+                flatten(&name, None, value, separator, DEPTH, &mut values)?;
                 secrets.insert(name, values.into_iter().collect());
             } else {
-                flatten(&name, &name, value, separator, DEPTH, &mut values)?;
+                flatten(&name, Some(&name), value, separator, DEPTH, &mut values)?;
                 let single = |(name, value): (String, String)| (name.clone(), Secret::from([(name, value)]));
                 secrets.extend(values.into_iter().map(single));
             }
@@ -77,19 +77,19 @@ impl File {
     }
 }
 
-/// Adds all single values within `value`. Each is named by the way to it, which begins with `path`; a value that is not in
-/// an object has the name `top`.
+/// Adds all single values within `value`. Each is named by the way to it, which begins with `path`; a value to which no way
+/// leads has the name `top`.
 fn flatten(
     top: &str,
-    path: &str,
+    path: Option<&str>,
     value: &RawValue,
     separator: &str,
     depth: usize,
     found: &mut HashMap<String, String>,
 ) -> Result<(), String> {
     let below = |name: &str| match path {
-        "" => name.to_owned(),
-        path => format!("{path}{separator}{name}"),
+        Some(path) => format!("{path}{separator}{name}"),
+        None => name.to_owned(),
     };
     let deeper = || depth.checked_sub(1).ok_or_else(|| format!("more than {DEPTH} levels"));
     let text = value.get();
@@ -97,14 +97,14 @@ fn flatten(
         Some(b'{') => {
             let object: Object<'_> = serde_json::from_str(text).map_err(not_json)?;
             for (name, value) in object {
-                flatten(top, &below(&name), value, separator, deeper()?, found)?;
+                flatten(top, Some(&below(&name)), value, separator, deeper()?, found)?;
             }
             return Ok(());
         }
         Some(b'[') => {
             let list: Vec<&RawValue> = serde_json::from_str(text).map_err(not_json)?;
             for (i, value) in list.into_iter().enumerate() {
-                flatten(top, &below(&i.to_string()), value, separator, deeper()?, found)?;
+                flatten(top, Some(&below(&i.to_string())), value, separator, deeper()?, found)?;
             }
             return Ok(());
         }
@@ -112,8 +112,7 @@ fn flatten(
         Some(b'n') | None => String::new(),
         Some(_) => text.to_owned(),
     };
-    let name = if path.is_empty() { top } else { path };
-    found.insert(name.to_owned(), single);
+    found.insert(path.unwrap_or(top).to_owned(), single);
     Ok(())
 }
 

@@ -20,7 +20,8 @@ const QUEUE: usize = 64;
 /// A message broker in the memory of the sidecar.
 ///
 /// Each subscription gets its own copy of every message, one after the other, in the order of publishing; a message that
-/// its handler refuses is not delivered again. A subscription that is slow holds up those who publish to it.
+/// its handler refuses is not delivered again. A subscription that is slow holds up those who publish to it. A topic that
+/// ends with `*` subscribes to all topics that begin with what stands before it and go on.
 #[derive(Default)]
 pub struct Broker {
     topics: Arc<RwLock<Topics>>,
@@ -59,8 +60,8 @@ impl Topics {
         };
         let exact = self.exact.get(&message.topic).into_iter().flatten();
         let patterned = self.prefixes.iter().filter_map(|(prefix, queue)| {
-            let fits = message.topic.starts_with(prefix.as_str());
-            fits.then_some(queue)
+            let rest = message.topic.strip_prefix(prefix.as_str())?;
+            (!rest.is_empty()).then_some(queue)
         });
         // The last one gets the message itself.
         let mut last: Option<&Queue> = None;

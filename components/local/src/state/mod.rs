@@ -161,16 +161,18 @@ impl Table {
     fn check(&self, shard: &mut Shard, change: &Change) -> Result<(), ComponentError> {
         let current = shard.live(&change.key, Instant::now()).map(|entry| entry.written);
         let given = change.etag.as_deref().filter(|etag| !etag.is_empty());
-        match (given, current) {
+        let key = &change.key;
+        match (given, current.map(|written| self.etag(written))) {
             (None, Some(_)) if change.options.concurrency == Concurrency::FirstWrite => Err(
                 ComponentError::etag_mismatch("item already exists and no etag was passed"),
             ),
             (None, _) => Ok(()),
-            (Some(given), Some(written)) if given == self.etag(written).encode_lower(&mut [0; Hyphenated::LENGTH]) => {
-                Ok(())
-            }
-            (Some(given), _) => Err(ComponentError::etag_mismatch(format_args!(
-                "state not exist or not matched for etag {given}"
+            (Some(_), None) => Err(ComponentError::etag_mismatch(format_args!(
+                "state not exist or expired for key={key}"
+            ))),
+            (Some(given), Some(current)) if given == current.encode_lower(&mut [0; Hyphenated::LENGTH]) => Ok(()),
+            (Some(given), Some(current)) => Err(ComponentError::etag_mismatch(format_args!(
+                "state etag not match for key={key}: current={current}, expect={given}"
             ))),
         }
     }
