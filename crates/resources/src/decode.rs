@@ -13,7 +13,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::number::go_general_float;
+use crate::number::go_text_float;
 
 /// A value that was decoded, and what was left over.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,7 +196,7 @@ fn whole(number: &Number) -> Option<i128> {
 /// A number where text is wanted.
 fn number_as_text(number: &Number) -> String {
     match number.as_f64() {
-        Some(float) if number.is_f64() => go_general_float(float),
+        Some(float) if number.is_f64() => go_text_float(float),
         _ => number.to_string(),
     }
 }

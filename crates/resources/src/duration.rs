@@ -22,19 +22,33 @@ pub struct GoDuration(i64);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDurationError {
     /// No number where one is needed, or a number out of range.
-    #[error("time: invalid duration {0:?}")]
+    #[error("time: invalid duration {}", quoted(.0))]
     Invalid(String),
     /// A number without a unit.
-    #[error("time: missing unit in duration {0:?}")]
+    #[error("time: missing unit in duration {}", quoted(.0))]
     MissingUnit(String),
     /// A unit that Go does not know.
-    #[error("time: unknown unit {unit:?} in duration {text:?}")]
+    #[error("time: unknown unit {} in duration {}", quoted(unit), quoted(text))]
     UnknownUnit {
         /// The unit as written.
         unit: String,
         /// The whole text.
         text: String,
     },
+}
+
+/// Quotes a text as Go's time package does: what is not ASCII byte by byte.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', byte.into()]),
+            b' '..=b'~' => out.push(byte.into()),
+            _ => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push('"');
+    out
 }
 
 impl GoDuration {
@@ -137,7 +151,6 @@ impl FromStr for GoDuration {
 /// Sums up the `<number><unit>` parts of `rest`; `text` is what errors quote.
 fn parse_magnitude(mut rest: &str, text: &str) -> Result<u64, ParseDurationError> {
     let invalid = || ParseDurationError::Invalid(text.to_owned());
-    let limit = 1u64 << 63;
     let mut total: u64 = 0;
     while !rest.is_empty() {
         let (whole, fraction, after_number) = split_number(rest).ok_or_else(invalid)?;
@@ -153,21 +166,28 @@ fn parse_magnitude(mut rest: &str, text: &str) -> Result<u64, ParseDurationError
             text: text.to_owned(),
         })?;
         let part = scaled(whole, fraction, scale).ok_or_else(invalid)?;
-        total = total.checked_add(part).filter(|t| *t <= limit).ok_or_else(invalid)?;
+        total = total.checked_add(part).filter(|t| *t <= LIMIT).ok_or_else(invalid)?;
         rest = after_unit;
     }
     Ok(total)
 }
 
-/// Splits `12.5ms…` into `12`, `5` and `ms…`; none if there is no digit.
-fn split_number(text: &str) -> Option<(&str, &str, &str)> {
+/// The largest magnitude, which only a negative duration can have.
+const LIMIT: u64 = 1 << 63;
+
+/// Splits `12.5ms…` into `12`, `5` and `ms…`; none if there is no digit or the number is out of range.
+fn split_number(text: &str) -> Option<(u64, &str, &str)> {
     let digits = |s: &str| s.bytes().take_while(u8::is_ascii_digit).count();
     let (whole, rest) = text.split_at(digits(text));
     let (fraction, rest) = match rest.strip_prefix('.') {
         Some(after) => after.split_at(digits(after)),
         None => ("", rest),
     };
-    (!whole.is_empty() || !fraction.is_empty()).then_some((whole, fraction, rest))
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let whole = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    (whole <= LIMIT).then_some((whole, fraction, rest))
 }
 
 fn unit_nanos(unit: &str) -> Option<u64> {
@@ -185,28 +205,22 @@ fn unit_nanos(unit: &str) -> Option<u64> {
 }
 
 /// `whole.fraction * scale` in nanoseconds.
-fn scaled(whole: &str, fraction: &str, scale: u64) -> Option<u64> {
-    let limit = 1u64 << 63;
-    let units = if whole.is_empty() {
-        0
-    } else {
-        whole.parse::<u64>().ok().filter(|w| *w <= limit)?
-    };
-    let base = units.checked_mul(scale).filter(|v| *v <= limit)?;
+fn scaled(whole: u64, fraction: &str, scale: u64) -> Option<u64> {
+    let base = whole.checked_mul(scale)?;
     // Floating point with as many digits as 63 bits hold, which is how Go rounds.
     let (mut numerator, mut denominator) = (0u64, 1f64);
     for digit in fraction.bytes() {
         let next = numerator
             .checked_mul(10)
             .and_then(|n| n.checked_add(u64::from(digit - b'0')));
-        let Some(next) = next.filter(|n| *n <= limit) else {
+        let Some(next) = next.filter(|n| *n <= LIMIT) else {
             break;
         };
         numerator = next;
         denominator *= 10.0;
     }
     let part = (numerator as f64 * (scale as f64 / denominator)) as u64;
-    base.checked_add(part).filter(|v| *v <= limit)
+    base.checked_add(part).filter(|v| *v <= LIMIT)
 }
 
 impl fmt::Display for GoDuration {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::component::Component;
 use crate::decode::{self, same_name};
 use crate::http_endpoint::HttpEndpoint;
-use crate::meta::{Kind, Resource, UNUSED_META_FIELDS};
+use crate::meta::{Kind, Resource, is_common_field};
 use crate::policy::{McpServer, WorkflowAccessPolicy};
 use crate::problem::{Problem, Severity};
 use crate::resiliency::Resiliency;
@@ -146,7 +146,7 @@ impl Loaded {
         for document in yaml::documents(text) {
             match document.content {
                 Ok(value) => self.add_document(&value, source, document.line, filter),
-                Err(error) => self.problem(skipped(source, document.line, format!("is no YAML: {error}"))),
+                Err(error) => self.problem(skipped(source, document.line, format!("no YAML: {error}"))),
             }
         }
     }
@@ -186,7 +186,7 @@ impl Loaded {
     fn add_bytes(&mut self, bytes: &[u8], source: &Path, filter: &Filter) {
         match std::str::from_utf8(bytes) {
             Ok(text) => self.add_text(text, source, filter),
-            Err(error) => self.problem(skipped(source, 0, format!("is no UTF-8 text: {error}"))),
+            Err(error) => self.problem(skipped(source, 0, format!("no UTF-8 text: {error}"))),
         }
     }
 
@@ -209,7 +209,7 @@ impl Loaded {
             return;
         }
         if !kind.versions().contains(&header.version.as_str()) {
-            let message = format!("is {:?}, expected {}", header.version, kind.versions().join(" or "));
+            let message = format!("expected {}, found {:?}", kind.versions().join(" or "), header.version);
             return self.problem(place.problem(Severity::Skipped, "apiVersion", message));
         }
         match kind {
@@ -239,26 +239,12 @@ fn add<T: DeserializeOwned>(list: &mut Vec<T>, problems: &mut Vec<Problem>, valu
             let unknown = decoded.unknown.iter().filter(|field| !is_common_field(field));
             problems.extend(
                 unknown
-                    .map(|field| place.problem(Severity::Notice, field, "is not known, and has no effect".to_owned())),
+                    .map(|field| place.problem(Severity::Notice, field, "unknown field, it has no effect".to_owned())),
             );
             list.push(decoded.value);
         }
         Err(error) => problems.push(place.problem(Severity::Skipped, &error.path, error.message)),
     }
-}
-
-/// Fields that every object of Kubernetes may have, and that none of our types takes.
-pub(crate) fn is_common_field(path: &str) -> bool {
-    if ["apiVersion", "kind", "status"]
-        .iter()
-        .any(|name| same_name(name, path))
-    {
-        return true;
-    }
-    let Some((parent, name)) = path.split_once('.') else {
-        return false;
-    };
-    same_name(parent, "metadata") && UNUSED_META_FIELDS.iter().any(|unused| same_name(unused, name))
 }
 
 fn duplicates<T: Resource>(resources: &[T]) -> Vec<Duplicate> {
@@ -290,7 +276,7 @@ pub(crate) struct Header {
 impl Header {
     pub(crate) fn read(value: &Value) -> Result<Self, String> {
         let Value::Object(map) = value else {
-            return Err("is no map".to_owned());
+            return Err("expected a map".to_owned());
         };
         let metadata = field(map, "metadata").and_then(Value::as_object);
         let of_metadata = |name| metadata.map(|map| text(map, name)).unwrap_or_default();

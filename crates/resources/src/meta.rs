@@ -5,6 +5,8 @@ use std::fmt;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::same_name;
+
 /// The kinds of resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -92,7 +94,7 @@ pub struct ObjectMeta {
 }
 
 /// Fields of Kubernetes' object metadata that are accepted and not used.
-pub(crate) const UNUSED_META_FIELDS: [&str; 11] = [
+const UNUSED_META_FIELDS: [&str; 11] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
@@ -105,6 +107,21 @@ pub(crate) const UNUSED_META_FIELDS: [&str; 11] = [
     "selfLink",
     "uid",
 ];
+
+/// Whether a path is one of those that every object of Kubernetes may have, and none of our types takes. Such fields
+/// are not worth a word when [`decode`](crate::decode) reports them as unknown.
+pub fn is_common_field(path: &str) -> bool {
+    if ["apiVersion", "kind", "status"]
+        .iter()
+        .any(|name| same_name(name, path))
+    {
+        return true;
+    }
+    let Some((parent, name)) = path.split_once('.') else {
+        return false;
+    };
+    same_name(parent, "metadata") && UNUSED_META_FIELDS.iter().any(|unused| same_name(unused, name))
+}
 
 /// The secret store that references to secrets are resolved with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -41,22 +41,18 @@ impl fmt::Display for Problem {
         if self.line > 1 {
             write!(f, " (document at line {})", self.line)?;
         }
-        f.write_str(": ")?;
-        if let Some(kind) = self.kind {
-            write!(f, "{kind} ")?;
-        }
-        if !self.resource.is_empty() {
-            write!(f, "{} ", self.resource)?;
+        match (self.kind, self.resource.as_str()) {
+            (Some(kind), "") => write!(f, ": {kind}")?,
+            (Some(kind), name) => write!(f, ": {kind} {name}")?,
+            (None, _) => {}
         }
         if !self.field.is_empty() {
-            write!(f, "field {} ", self.field)?;
+            write!(f, ": {}", self.field)?;
         }
-        if f.alternate() || self.kind.is_some() || !self.field.is_empty() {
-            f.write_str("- ")?;
-        }
+        f.write_str(": ")?;
         f.write_str(&self.message)?;
         match self.severity {
-            Severity::Skipped => f.write_str("; it is left out"),
+            Severity::Skipped => f.write_str(" (left out)"),
             Severity::Debug | Severity::Notice => Ok(()),
         }
     }

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::Configuration;
 use crate::decode::{self, DecodeError, same_name};
 use crate::env;
-use crate::load::{Header, is_common_field};
-use crate::meta::Kind;
+use crate::load::Header;
+use crate::meta::{Kind, is_common_field};
 use crate::problem::{Problem, Severity};
 use crate::yaml::{self, YamlError};
 
@@ -96,7 +96,7 @@ pub fn from_texts(
         })?;
         let name = decoded.value.metadata.name;
         let unknown = decoded.unknown.into_iter().filter(|field| !is_common_field(field));
-        problems.extend(unknown.map(|field| notice(path, &name, field, "is not known, and has no effect")));
+        problems.extend(unknown.map(|field| notice(path, &name, field, "unknown field, it has no effect")));
         let Value::Object(map) = value else {
             return Err(ConfigurationError::NoMap { path: path.clone() });
         };
@@ -133,10 +133,10 @@ fn read(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Result<Option<V
                 path,
                 &header.name,
                 String::new(),
-                "is not read: a file holds one configuration",
+                "not read: a file holds one configuration",
             ));
         } else if header.kind != Kind::Configuration.name() {
-            let message = format!("is {:?}, expected \"Configuration\"", header.kind);
+            let message = format!("expected Configuration, found {:?}", header.kind);
             problems.push(notice(path, &header.name, "kind".to_owned(), &message));
         }
     }

@@ -154,9 +154,9 @@ fn what_has_no_effect_is_told() {
     assert_eq!(
         messages,
         [
-            "0.yaml: Configuration c field kind - is \"Component\", expected \"Configuration\"",
-            "0.yaml: Configuration - is not read: a file holds one configuration",
-            "0.yaml: Configuration c field spec.tracng - is not known, and has no effect",
+            "0.yaml: Configuration c: kind: expected Configuration, found \"Component\"",
+            "0.yaml: Configuration: not read: a file holds one configuration",
+            "0.yaml: Configuration c: spec.tracng: unknown field, it has no effect",
         ]
     );
 }

@@ -63,6 +63,9 @@ fn scalars_stand_for_text() {
     assert_eq!(text(json!(1e6)), "1e+06");
     assert_eq!(text(json!(0.00001)), "1e-05");
     assert_eq!(text(json!(0.0)), "0");
+    assert_eq!(text(json!(0.123456789)), "0.12345679");
+    assert_eq!(text(json!(-0.5)), "-0.5");
+    assert_eq!(text(json!(1e300)), "1e+300");
     assert_eq!(text(json!(18_446_744_073_709_551_615_u64)), "18446744073709551615");
 }
 

@@ -52,6 +52,14 @@ fn refuses_what_go_refuses() {
         ("-1", "time: missing unit in duration \"-1\""),
         ("1h5", "time: missing unit in duration \"1h5\""),
         ("1d", "time: unknown unit \"d\" in duration \"1d\""),
+        (
+            "1\u{b5}h",
+            "time: unknown unit \"\\xc2\\xb5h\" in duration \"1\\xc2\\xb5h\"",
+        ),
+        (
+            "99999999999999999999d",
+            "time: invalid duration \"99999999999999999999d\"",
+        ),
         ("1 s", "time: unknown unit \" s\" in duration \"1 s\""),
         (
             "9223372036854775808ns",

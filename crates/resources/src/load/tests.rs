@@ -204,7 +204,7 @@ fn fields_of_the_newer_form_are_unknown_to_the_older_one() {
     );
     assert_eq!(
         problems(&loaded),
-        ["test.yaml: Subscription s field spec.routes - is not known, and has no effect"]
+        ["test.yaml: Subscription s: spec.routes: unknown field, it has no effect"]
     );
 }
 
@@ -283,14 +283,14 @@ a: [
     assert_eq!(
         found[..4],
         [
-            "test.yaml: Component typo field spec.metdata - is not known, and has no effect",
-            "test.yaml (document at line 5): Component wrong field spec.type - expected text, found a list; it is left out",
-            "test.yaml (document at line 10): Component future field apiVersion - is \"dapr.io/v9\", expected dapr.io/v1alpha1; it is left out",
-            "test.yaml (document at line 14): is no map; it is left out",
+            "test.yaml: Component typo: spec.metdata: unknown field, it has no effect",
+            "test.yaml (document at line 5): Component wrong: spec.type: expected text, found a list (left out)",
+            "test.yaml (document at line 10): Component future: apiVersion: expected dapr.io/v1alpha1, found \"dapr.io/v9\" (left out)",
+            "test.yaml (document at line 14): expected a map (left out)",
         ]
     );
     assert!(
-        found[4].starts_with("test.yaml (document at line 16): is no YAML: "),
+        found[4].starts_with("test.yaml (document at line 16): no YAML: "),
         "{}",
         found[4]
     );
