@@ -23,7 +23,10 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(most: usize) -> Self {
-        Self { idle: Arc::default(), most }
+        Self {
+            idle: Arc::default(),
+            most,
+        }
     }
 
     /// How many connections wait.
@@ -87,7 +90,11 @@ fn finish(inner: &Inner, sender: SendRequest<Body>, response: Response<Incoming>
         return boxed(response);
     }
     let pool = inner.http1.clone();
-    boxed(response.map(|body| Returning { body, sender: Some(sender), pool }))
+    boxed(response.map(|body| Returning {
+        body,
+        sender: Some(sender),
+        pool,
+    }))
 }
 
 /// A body that gives its connection back to the pool when it has been read to its end.

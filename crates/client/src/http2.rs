@@ -18,7 +18,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn current(&self) -> Option<SendRequest<Body>> {
-        self.sender.lock().as_ref().filter(|sender| !sender.is_closed()).cloned()
+        self.sender
+            .lock()
+            .as_ref()
+            .filter(|sender| !sender.is_closed())
+            .cloned()
     }
 }
 
@@ -42,7 +46,10 @@ pub(crate) async fn send(inner: &Inner, mut request: Request<Body>) -> Result<Re
         }
     }
     let error = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the server closes each connection");
-    Err(SendError::Connect { address: inner.name(), error })
+    Err(SendError::Connect {
+        address: inner.name(),
+        error,
+    })
 }
 
 async fn sender(inner: &Inner) -> Result<SendRequest<Body>, SendError> {

@@ -58,7 +58,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { version: Version::Http1, tls: None, connect_timeout: Duration::from_secs(5), max_header_bytes: 0, max_idle: 256 }
+        Self {
+            version: Version::Http1,
+            tls: None,
+            connect_timeout: Duration::from_secs(5),
+            max_header_bytes: 0,
+            max_idle: 256,
+        }
     }
 }
 
@@ -77,7 +83,9 @@ pub enum SendError {
     #[error("{0}")]
     Broken(hyper::Error),
     /// The answer's headers are over the limit.
-    #[error("error when reading response headers: small read buffer. Increase ReadBufferSize. Headers are over {0} bytes")]
+    #[error(
+        "error when reading response headers: small read buffer. Increase ReadBufferSize. Headers are over {0} bytes"
+    )]
     HeadersTooLarge(usize),
 }
 
@@ -103,7 +111,12 @@ impl Client {
     /// A client; it connects when it is used first.
     pub fn new(address: Address, options: Options) -> Self {
         let http1 = http1::Pool::new(options.max_idle);
-        Self(Arc::new(Inner { address, options, http1, http2: http2::Shared::default() }))
+        Self(Arc::new(Inner {
+            address,
+            options,
+            http1,
+            http2: http2::Shared::default(),
+        }))
     }
 
     /// Where the server is.
@@ -131,7 +144,11 @@ impl Client {
         let scheme = if self.0.options.tls.is_some() { "https" } else { "http" };
         match self.0.options.version {
             Version::Http1 => Ok(http::Uri::try_from(path_and_query)?),
-            Version::Http2 => http::Uri::builder().scheme(scheme).authority(authority).path_and_query(path_and_query).build(),
+            Version::Http2 => http::Uri::builder()
+                .scheme(scheme)
+                .authority(authority)
+                .path_and_query(path_and_query)
+                .build(),
         }
     }
 
@@ -150,7 +167,11 @@ impl Client {
 }
 
 fn head_size(response: &Response<Body>) -> usize {
-    response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+    response
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum()
 }
 
 /// A connection of any kind.
@@ -178,7 +199,12 @@ impl Inner {
             Ok(dialled) => dialled,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "i/o timeout")),
         };
-        dialled.map(TokioIo::new).map_err(|error: io::Error| SendError::Connect { address: self.name(), error: plain(error) })
+        dialled
+            .map(TokioIo::new)
+            .map_err(|error: io::Error| SendError::Connect {
+                address: self.name(),
+                error: plain(error),
+            })
     }
 
     fn name(&self) -> String {

@@ -14,9 +14,16 @@ async fn server() -> String {
                 let service = service_fn(|r: Request<Incoming>| async move {
                     let path = r.uri().path().to_owned();
                     let body = r.into_body().collect().await.expect("a body").to_bytes();
-                    Ok::<_, Infallible>(Response::builder().header("path", path).body(full(body)).expect("an answer"))
+                    Ok::<_, Infallible>(
+                        Response::builder()
+                            .header("path", path)
+                            .body(full(body))
+                            .expect("an answer"),
+                    )
                 });
-                let _ended = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                let _ended = auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
             });
         }
     });
@@ -27,10 +34,19 @@ async fn server() -> String {
 async fn sends_over_both_versions() {
     let address = server().await;
     for version in [Version::Http1, Version::Http2] {
-        let client = Client::new(Address::Tcp(address.clone()), Options { version, ..Options::default() });
+        let client = Client::new(
+            Address::Tcp(address.clone()),
+            Options {
+                version,
+                ..Options::default()
+            },
+        );
         for round in 0..3 {
             let uri = client.request_uri("/a/b?c").expect("a target");
-            let request = Request::post(uri).header("host", client.authority()).body(full(format!("hello {round}"))).expect("a request");
+            let request = Request::post(uri)
+                .header("host", client.authority())
+                .body(full(format!("hello {round}")))
+                .expect("a request");
             let response = client.send(request).await.expect("an answer");
             assert_eq!(response.headers()["path"], "/a/b");
             let body = response.into_body().collect().await.expect("a body").to_bytes();
@@ -43,7 +59,10 @@ async fn sends_over_both_versions() {
 #[tokio::test]
 async fn refused_is_unsent() {
     let client = Client::new(Address::Tcp("127.0.0.1:1".into()), Options::default());
-    let error = client.send(Request::get("/").body(empty()).expect("a request")).await.expect_err("nobody listens");
+    let error = client
+        .send(Request::get("/").body(empty()).expect("a request"))
+        .await
+        .expect_err("nobody listens");
     assert!(error.is_unsent());
     assert_eq!(error.to_string(), "dial tcp 127.0.0.1:1: connect: connection refused");
 }

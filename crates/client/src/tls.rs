@@ -57,21 +57,36 @@ pub fn provider() -> Arc<CryptoProvider> {
 
 impl Tls {
     /// TLS to a server of this name; `identity` is the client's certificate chain and key as PEM.
-    pub fn new(server_name: &str, trust: &Trust, identity: Option<(&str, &str)>, alpn: &[&str]) -> Result<Self, TlsError> {
+    pub fn new(
+        server_name: &str,
+        trust: &Trust,
+        identity: Option<(&str, &str)>,
+        alpn: &[&str],
+    ) -> Result<Self, TlsError> {
         let settings = |e: rustls::Error| TlsError::Settings(e.to_string());
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(settings)?;
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(settings)?;
         let builder = match trust {
-            Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider()))),
+            Trust::Anybody => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Anybody(provider()))),
             Trust::System => builder.with_root_certificates(system_roots()),
             Trust::Roots(pem) => builder.with_root_certificates(roots(pem)?),
         };
         let mut config = match identity {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder.with_client_auth_cert(certificates("the client certificate", chain)?, private_key(key)?).map_err(settings)?,
+            Some((chain, key)) => builder
+                .with_client_auth_cert(certificates("the client certificate", chain)?, private_key(key)?)
+                .map_err(settings)?,
         };
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
-        let server_name = ServerName::try_from(server_name.to_owned()).map_err(|e| TlsError::Settings(format!("server name {server_name:?}: {e}")))?;
-        Ok(Self { config: Arc::new(config), server_name })
+        let server_name = ServerName::try_from(server_name.to_owned())
+            .map_err(|e| TlsError::Settings(format!("server name {server_name:?}: {e}")))?;
+        Ok(Self {
+            config: Arc::new(config),
+            server_name,
+        })
     }
 
     /// TLS with settings made elsewhere.
@@ -79,8 +94,13 @@ impl Tls {
         Self { config, server_name }
     }
 
-    pub(crate) async fn connect<T: AsyncRead + AsyncWrite + Unpin>(&self, stream: T) -> io::Result<tokio_rustls::client::TlsStream<T>> {
-        tokio_rustls::TlsConnector::from(self.config.clone()).connect(self.server_name.clone(), stream).await
+    pub(crate) async fn connect<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: T,
+    ) -> io::Result<tokio_rustls::client::TlsStream<T>> {
+        tokio_rustls::TlsConnector::from(self.config.clone())
+            .connect(self.server_name.clone(), stream)
+            .await
     }
 }
 
@@ -88,19 +108,31 @@ fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'sta
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match parsed {
         Ok(all) if !all.is_empty() => Ok(all),
-        Ok(_) => Err(TlsError::Pem { what, why: "there is no certificate in it".into() }),
-        Err(e) => Err(TlsError::Pem { what, why: e.to_string() }),
+        Ok(_) => Err(TlsError::Pem {
+            what,
+            why: "there is no certificate in it".into(),
+        }),
+        Err(e) => Err(TlsError::Pem {
+            what,
+            why: e.to_string(),
+        }),
     }
 }
 
 fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|e| TlsError::Pem { what: "the client key", why: e.to_string() })
+    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|e| TlsError::Pem {
+        what: "the client key",
+        why: e.to_string(),
+    })
 }
 
 fn roots(pem: &str) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates("the root certificates", pem)? {
-        store.add(certificate).map_err(|e| TlsError::Pem { what: "the root certificates", why: e.to_string() })?;
+        store.add(certificate).map_err(|e| TlsError::Pem {
+            what: "the root certificates",
+            why: e.to_string(),
+        })?;
     }
     Ok(store)
 }
@@ -131,11 +163,21 @@ impl ServerCertVerifier for Anybody {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, m: &[u8], c: &CertificateDer<'_>, s: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        m: &[u8],
+        c: &CertificateDer<'_>,
+        s: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls12_signature(m, c, s, &self.0.signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, m: &[u8], c: &CertificateDer<'_>, s: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        m: &[u8],
+        c: &CertificateDer<'_>,
+        s: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls13_signature(m, c, s, &self.0.signature_verification_algorithms)
     }
 
