@@ -39,6 +39,18 @@ pub struct CommonArgs {
     pub metrics_listen_address: String,
 }
 
+/// What an empty command line says: for programs inside tests.
+impl Default for CommonArgs {
+    fn default() -> CommonArgs {
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            common: CommonArgs,
+        }
+        Alone::parse_from([""]).common
+    }
+}
+
 impl CommonArgs {
     /// How this program logs.
     pub fn logs(&self, app_id: &str, version: &str) -> logs::Options {

@@ -9,7 +9,7 @@ use telemetry::{fatal, logs};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::CommonArgs;
-use crate::host::{BoxError, Host};
+use crate::host::{BoxError, Host, panic_message};
 use crate::signals::Signals;
 
 /// Threads for work that blocks: enough for files and name resolution, few enough to cost no memory.
@@ -44,6 +44,7 @@ where
         return ExitCode::FAILURE;
     }
     install_crypto();
+    log_panics();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -98,4 +99,12 @@ pub fn runtime() -> io::Result<Runtime> {
 /// One provider of cryptography for everything that asks rustls for the default one. In a process that has one it stays.
 fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Panics become log lines, not text between them.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(target: SCOPE, "Panic at {place}: {}", panic_message(info.payload()));
+    }));
 }

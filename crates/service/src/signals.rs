@@ -42,25 +42,28 @@ impl Signals {
 
     /// Serves signals as long as the program runs.
     pub(crate) async fn run(mut self, host: Host) {
+        let mut stopping = false;
         loop {
             let request = self.next().await;
-            if let Some(code) = obey(request, &host) {
+            if let Some(code) = obey(request, &host, &mut stopping) {
                 std::process::exit(code);
             }
         }
     }
 }
 
-/// Does what a signal asks for. A code means: exit with it, now.
-pub(crate) fn obey(request: Request, host: &Host) -> Option<i32> {
+/// Does what a signal asks for. A code means: exit with it, now. Only a signal makes the next one urgent: a program that
+/// stops for another reason takes its first signal quietly.
+pub(crate) fn obey(request: Request, host: &Host, stopping: &mut bool) -> Option<i32> {
     match request {
         Request::HangUp => host.hang_up(),
-        Request::Stop(name) if host.cancel.is_cancelled() => {
+        Request::Stop(name) if *stopping => {
             tracing::info!(target: SCOPE, "Received signal '{name}' during shutdown; exiting immediately");
             return Some(1);
         }
         Request::Stop(name) => {
             tracing::info!(target: SCOPE, "Received signal '{name}'; beginning shutdown");
+            *stopping = true;
             host.cancel.cancel();
         }
     }

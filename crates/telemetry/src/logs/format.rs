@@ -155,14 +155,13 @@ fn push_escape(out: &mut String, code: u32) {
 }
 
 /// Whether Go takes a character for one that prints: of all white space, only the plain blank does. Rust's own escaping
-/// knows the same Unicode tables.
+/// knows the same Unicode tables, but spares combining marks only behind another character.
 fn prints(c: char) -> bool {
-    match c {
-        ' '..='~' => true,
-        '\u{fffd}' => true,
-        c if c.is_control() || c.is_whitespace() => false,
-        c => c.escape_debug().len() == 1,
+    if c.is_ascii() || c.is_control() || c.is_whitespace() {
+        return matches!(c, ' '..='~');
     }
+    let pair: String = ['a', c].iter().collect();
+    pair.escape_debug().count() == 2
 }
 
 fn push_json(out: &mut String, text: &str) {

@@ -20,6 +20,9 @@ pub const MAX_SERIES: usize = 10_000;
 /// The label value of what does not fit into [`MAX_SERIES`].
 pub const OVERFLOW: &str = "_other";
 
+/// The longest label value, in bytes; what is longer is cut.
+pub const MAX_VALUE: usize = 1024;
+
 /// Ends each value in a key: no UTF-8 text holds this byte.
 const END: u8 = 0xff;
 
@@ -57,33 +60,36 @@ impl Registry {
     pub(super) fn with<R>(&self, view: &'static View, values: &[&str], f: impl FnOnce(&Cell) -> R) -> R {
         debug_assert_eq!(view.labels.len(), values.len(), "label values of {}", view.name);
         match self.rules.rewrite(view, values) {
-            None => self.with_rewritten(view, values, f),
-            Some(new) => {
-                let new: Vec<&str> = new.iter().map(AsRef::as_ref).collect();
-                self.with_rewritten(view, &new, f)
-            }
+            None if values.iter().all(|value| value.len() <= MAX_VALUE) => self.with_final(view, values, f),
+            None => self.with_final(view, &values.iter().map(|value| shorten(value)).collect::<Vec<_>>(), f),
+            Some(new) => self.with_final(view, &new.iter().map(|value| shorten(value)).collect::<Vec<_>>(), f),
         }
     }
 
-    fn with_rewritten<R>(&self, view: &'static View, values: &[&str], f: impl FnOnce(&Cell) -> R) -> R {
+    fn with_final<R>(&self, view: &'static View, values: &[&str], f: impl FnOnce(&Cell) -> R) -> R {
+        match self.series.pin().get(&Lookup { view, values }) {
+            Some(cell) => f(cell),
+            None => f(&self.create(view, values)),
+        }
+    }
+
+    /// Adds a series, or gives the overflow series when the view is full.
+    fn create(&self, view: &'static View, values: &[&str]) -> Cell {
         let series = self.series.pin();
-        if let Some(cell) = series.get(&Lookup { view, values }) {
-            return f(cell);
-        }
-        let key = self.admit(view, values);
-        f(series.get_or_insert_with(key, || self.cell(view)))
-    }
-
-    /// The key of a new series, or the one of the overflow series when the view is full.
-    fn admit(&self, view: &'static View, values: &[&str]) -> Key {
         let mut counts = self.counts.lock();
+        // another thread may have been faster
+        if let Some(cell) = series.get(&Lookup { view, values }) {
+            return cell.clone();
+        }
         let count = counts.entry(address(view)).or_default();
         if *count >= MAX_SERIES {
-            let other = vec![OVERFLOW; values.len()];
-            return Key::new(view, &other);
+            let key = Key::new(view, &vec![OVERFLOW; values.len()]);
+            return series.get_or_insert_with(key, || self.cell(view)).clone();
         }
         *count += 1;
-        Key::new(view, values)
+        series
+            .get_or_insert_with(Key::new(view, values), || self.cell(view))
+            .clone()
     }
 
     fn cell(&self, view: &View) -> Cell {
@@ -120,6 +126,10 @@ fn bounds(given: &[f64]) -> Arc<[f64]> {
     bounds.sort_by(f64::total_cmp);
     bounds.dedup();
     bounds.into()
+}
+
+fn shorten(value: &str) -> &str {
+    &value[..value.floor_char_boundary(MAX_VALUE)]
 }
 
 fn address(view: &'static View) -> usize {

@@ -129,7 +129,7 @@ fn push_value(line: &mut String, value: f64) {
 }
 
 /// A float as Go prints it with the fewest digits: with an exponent (of two digits at least) from 1e6 on and below 1e-4.
-pub(super) fn push_float(out: &mut String, value: f64) {
+pub(crate) fn push_float(out: &mut String, value: f64) {
     if value.is_nan() {
         return out.push_str("NaN");
     }

@@ -183,7 +183,9 @@ impl Metrics {
 
     /// An answer went to another app.
     pub fn service_invocation_response_sent(&self, dst_app_id: &str, status: i32) {
-        self.increment(&INVOCATION_RES_SENT, &[dst_app_id, &status.to_string()]);
+        if self.is_enabled() {
+            self.increment(&INVOCATION_RES_SENT, &[dst_app_id, &status.to_string()]);
+        }
     }
 
     /// An answer of another app came.

@@ -67,12 +67,14 @@ pub(super) fn channel(exporters: Vec<Box<dyn Exporter>>) -> (Queue, Worker) {
 }
 
 impl Worker {
-    /// Exports until it is cancelled or no tracer is left, then sends what has ended by then.
+    /// Exports until it is cancelled or no tracer is left, then sends what has ended by then. Cancel it last: spans that end
+    /// afterwards are lost.
     pub async fn run(mut self, cancel: CancellationToken) {
         let mut due = Instant::now() + DELAY;
         loop {
             tokio::select! {
                 biased;
+                () = cancel.cancelled() => break,
                 message = self.receiver.recv() => match message {
                     Some(Message::Span(span)) => {
                         if self.batch.is_empty() {
@@ -90,7 +92,6 @@ impl Worker {
                     None => break,
                 },
                 () = tokio::time::sleep_until(due), if !self.batch.is_empty() => self.export().await,
-                () = cancel.cancelled() => break,
             }
         }
         if tokio::time::timeout(LAST, self.finish()).await.is_err() {

@@ -155,14 +155,16 @@ impl TraceContext {
         }
     }
 
-    /// Sets what gRPC metadata carries: the binary form, the text, and the state if there is one. Without a trace the binary
-    /// form is empty.
+    /// Sets what gRPC metadata carries: the binary form, the text, and the state if there is one. Without a trace there is
+    /// only the binary form, and it is empty.
     pub fn write_grpc(&self, headers: &mut HeaderMap) {
         let encoded = self.to_binary().map(|binary| BASE64.encode(binary)).unwrap_or_default();
         if let Ok(value) = HeaderValue::from_str(&encoded) {
             headers.insert(GRPC_TRACE_BIN, value);
         }
-        self.write_http(headers);
+        if self.is_valid() {
+            self.write_http(headers);
+        }
     }
 
     fn with_states_of(self, headers: &HeaderMap) -> TraceContext {

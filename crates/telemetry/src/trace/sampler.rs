@@ -46,11 +46,12 @@ impl Sampler {
 
     /// The sampler in words, as the start of the sidecar logs it.
     pub fn description(&self) -> String {
-        let root = if self.rate >= 1. {
-            "AlwaysOnSampler".to_owned()
-        } else {
-            format!("TraceIDRatioBased{{{}}}", self.rate)
-        };
+        let mut root = String::from("AlwaysOnSampler");
+        if self.rate < 1. {
+            root = String::from("TraceIDRatioBased{");
+            crate::metrics::push_float(&mut root, self.rate);
+            root.push('}');
+        }
         format!(
             "ParentBased{{root:{root},remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,\
              localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}}"
