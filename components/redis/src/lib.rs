@@ -1,1 +1,22 @@
-//! TODO
+//! Redis as a state store and as a message broker.
+//!
+//! **What for:** `state.redis` (hashes, or JSON documents where the server has the modules) and `pubsub.redis` (streams with
+//! consumer groups), against one server, a master behind sentinels, or a cluster. **What enters:** [`COMPONENTS`] is the
+//! family's list, which the catalog joins with others. **What leaves:** commands to Redis. **What may live here:** components
+//! that need nothing but a Redis server; they share [`options`](crate::options) and one kind of [`link`](crate::link).
+
+use component::{Entry, entry};
+
+mod dial;
+mod error;
+mod link;
+mod options;
+mod state;
+
+mod tls;
+
+#[cfg(test)]
+mod testing;
+
+/// The components of this family.
+pub const COMPONENTS: &[Entry] = &[entry::state::<state::State>()];

@@ -1,0 +1,121 @@
+//! A Redis server for tests: its own process, its own free port, its own folder.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A running server; it ends with the value.
+pub(crate) struct Server {
+    child: Child,
+    folder: TempDir,
+    arguments: Vec<String>,
+    pub(crate) port: u16,
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+impl Server {
+    /// Starts a server that keeps nothing on disk.
+    pub(crate) fn start() -> Self {
+        Self::with(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// Starts a server that has each write on disk before it answers.
+    pub(crate) fn durable() -> Self {
+        Self::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    /// Starts a server with these arguments.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let port = free_port();
+        let child = launch(port, &folder, &arguments);
+        Self {
+            child,
+            folder,
+            arguments,
+            port,
+        }
+    }
+
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the process at once.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("can be killed");
+        self.child.wait().expect("has ended");
+    }
+
+    /// Starts the server again, with what it has on disk.
+    pub(crate) fn restart(&mut self) {
+        self.child = launch(self.port, &self.folder, &self.arguments);
+    }
+
+    /// Stops the process (`STOP`) or lets it go on (`CONT`).
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &command]).status().expect("sh runs");
+        assert!(status.success());
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(format!("redis://{}/", self.host())).expect("a URL");
+        client
+            .get_multiplexed_async_connection()
+            .await
+            .expect("the server answers")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+fn launch(port: u16, folder: &TempDir, arguments: &[String]) -> Child {
+    let log = folder.path().join("log");
+    let mut child = Command::new("redis-server")
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--loglevel",
+            "warning",
+        ])
+        .arg("--dir")
+        .arg(folder.path())
+        .arg("--logfile")
+        .arg(&log)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server must be installed and on the PATH");
+    let started = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if let Some(status) = child.try_wait().expect("can be asked") {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            panic!("redis-server ended with {status}: {log}");
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "redis-server does not start"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
