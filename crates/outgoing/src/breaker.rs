@@ -1,7 +1,7 @@
 //! The circuit breaker: closed while calls go well, open for a while after too many failures, then half open for a few
 //! trial calls. The core is pure; [`Breaker`] puts a lock around it.
 
-use crate::Trip;
+use crate::{LOG, Trip};
 use parking_lot::Mutex;
 use std::{
     fmt,
@@ -81,6 +81,8 @@ impl Counts {
 /// How a breaker behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The name of the policy.
+    pub name: String,
     /// How many calls may pass while half open, and how many must go well to close it; at least 1.
     pub max_requests: u32,
     /// After how long the counts begin anew while closed; never if zero.
@@ -94,6 +96,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            name: String::new(),
             max_requests: 1,
             interval: Duration::ZERO,
             timeout: Duration::from_secs(60),
@@ -212,7 +215,7 @@ impl Breaker {
 
     /// The state, after whatever is due by now.
     pub fn state(&self, now: Instant) -> State {
-        self.core.lock().state(&self.settings, now)
+        self.with(|core, settings| core.state(settings, now))
     }
 
     /// What was counted since the state last changed.
@@ -222,15 +225,24 @@ impl Breaker {
 
     /// Asks for a call.
     pub fn admit(&self, now: Instant) -> Result<Ticket, Refused> {
-        self.core.lock().admit(&self.settings, now)
+        self.with(|core, settings| core.admit(settings, now))
     }
 
     /// Says how a call went; returns the new state if that changed it.
     pub fn report(&self, ticket: Ticket, success: bool, now: Instant) -> Option<State> {
-        let changed = self.core.lock().report(&self.settings, ticket, success, now);
-        if let Some(state) = changed {
-            tracing::info!("circuit breaker {:?} is {state} now", self.name);
+        self.with(|core, settings| core.report(settings, ticket, success, now))
+    }
+
+    /// Does something and logs it if that changed the state.
+    fn with<R>(&self, f: impl FnOnce(&mut Core, &Settings) -> R) -> R {
+        let mut core = self.core.lock();
+        let before = core.state;
+        let result = f(&mut core, &self.settings);
+        let after = core.state;
+        drop(core);
+        if before != after {
+            tracing::info!(target: LOG, "Circuit breaker {:?} changed state from {before} to {after}", self.name);
         }
-        changed
+        result
     }
 }

@@ -1,7 +1,7 @@
 //! From resources to a plan of policies: merging, references, defaults, overrides.
 
 use crate::{
-    Backoff, Builtin, Exponential, Matching, ProcessRandom, Random, Retry, Trip,
+    Backoff, Builtin, Exponential, LOG, Matching, ProcessRandom, Random, Retry, Trip,
     breaker::Settings,
     builtin::LEAST_RETRIES,
     defaults::{Subject, type_name},
@@ -67,7 +67,7 @@ struct Warnings(Vec<Warning>);
 
 impl Warnings {
     fn add(&mut self, resource: &str, text: String) {
-        tracing::warn!("{text}");
+        tracing::warn!(target: LOG, "{text}");
         self.0.push(Warning {
             resource: resource.to_owned(),
             text,
@@ -125,7 +125,7 @@ fn read(resource: &Resiliency, warnings: &mut Warnings) -> Option<Source> {
         }
         Err(reason) => {
             let text = format!("Could not read resiliency policy {name}: {reason}");
-            tracing::error!("{text}");
+            tracing::error!(target: LOG, "{text}");
             warnings.0.push(Warning {
                 resource: name.clone(),
                 text,
@@ -142,7 +142,7 @@ fn try_read(resource: &Resiliency) -> Result<(spec::Policies, Breakers), String>
     let breakers = policies
         .circuit_breakers
         .iter()
-        .map(|(name, breaker)| match settings(breaker) {
+        .map(|(name, breaker)| match settings(name, breaker) {
             Ok(settings) => Ok((name.clone(), Arc::new(settings))),
             Err(error) => Err(format!("circuitBreakers.{name}.trip: {error}")),
         })
@@ -150,8 +150,9 @@ fn try_read(resource: &Resiliency) -> Result<(spec::Policies, Breakers), String>
     Ok((policies, breakers))
 }
 
-fn settings(breaker: &spec::CircuitBreaker) -> Result<Settings, crate::TripError> {
+fn settings(name: &str, breaker: &spec::CircuitBreaker) -> Result<Settings, crate::TripError> {
     Ok(Settings {
+        name: name.to_owned(),
         max_requests: breaker.max_requests.max(1),
         interval: breaker.interval.to_std_or_zero(),
         timeout: breaker.timeout.to_std_or_zero(),
@@ -265,7 +266,7 @@ impl Named {
         let mut retry = Retry::clone(&part.value);
         if retry.max_retries.is_none_or(|max| max < LEAST_RETRIES) {
             let text =
-                format!("Attempted override of {name} did not meet minimum retry count, resetting to {LEAST_RETRIES}.");
+                format!("The retry policy {name} has to allow {LEAST_RETRIES} retries at least; it gets that many");
             warnings.add(resource, text);
             retry.max_retries = Some(LEAST_RETRIES);
         }

@@ -1,6 +1,7 @@
 //! How a call can fail, and what a policy needs to know of a failure.
 
 use component::{ComponentError, ErrorKind};
+use std::fmt;
 
 /// What class of failure it is: only a transient one is worth another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +14,9 @@ pub enum Class {
     Superseded,
 }
 
-/// What the policies of a call want to know of an error.
-pub trait Classify {
+/// What the policies of a call want to know of an error; its text goes to the log. Of the two codes an error should have
+/// the one of the protocol that the call uses: where both are there, both must be listed for the error to be repeated.
+pub trait Classify: fmt::Display {
     /// The class of the error.
     fn class(&self) -> Class;
 
@@ -38,6 +40,16 @@ pub enum Failure {
     Grpc(i32),
     /// Neither; a retry policy repeats it whatever codes it names.
     Uncoded,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(status) => write!(f, "HTTP status {status}"),
+            Self::Grpc(code) => write!(f, "gRPC code {code}"),
+            Self::Uncoded => f.write_str("the answer asks for another attempt"),
+        }
+    }
 }
 
 /// Why a guarded call failed. The texts of all but the first are those that users of Dapr know.

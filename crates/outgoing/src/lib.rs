@@ -41,3 +41,6 @@ pub use policies::Policies;
 pub use policy::{CallCx, Policy};
 pub use retry::{Backoff, Exponential, ProcessRandom, Random, Retry, Schedule};
 pub use trip::{Trip, TripError};
+
+/// The scope of what this crate logs.
+const LOG: &str = "dapr.runtime";

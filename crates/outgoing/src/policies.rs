@@ -5,11 +5,11 @@ use crate::{
     build::{self, Options, Warning},
     cache::Cache,
     defaults::type_name,
-    site::{Actor, App, Shared, Template},
+    site::{Actor, App, Names, Shared, Template},
     target::Flow,
 };
 use component::Kind;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// How many targets are remembered that no resource names.
 const OTHER_TARGETS: usize = 1000;
@@ -74,7 +74,11 @@ impl Policies {
         });
         let builtins = plan.builtins.into_iter().map(|(builtin, template)| {
             let target = shared.target(Flow::Outbound, builtin.name().to_owned());
-            (builtin, template.policy(&shared, &target, ""))
+            let names = Names {
+                operation: builtin.name().to_owned(),
+                breaker: String::new(),
+            };
+            (builtin, template.policy(&shared, &target, names))
         });
         let builtins = builtins.collect();
         let inbound = Components::new(Flow::Inbound, plan.inbound);
@@ -99,7 +103,8 @@ impl Policies {
         self.actors.named.contains_key(actor_type)
     }
 
-    /// The policy of calls to an application; each endpoint key has a circuit breaker of its own.
+    /// The policy of calls to an application; each endpoint key, `<app id>:<method>` by custom, has a circuit breaker of
+    /// its own.
     pub fn app(&self, app_id: &str, endpoint: &str) -> Policy {
         let make = |template| App::new(app_id, template, &self.shared);
         self.apps
@@ -135,6 +140,12 @@ impl Policies {
     pub fn builtin(&self, builtin: Builtin) -> Policy {
         let found = self.builtins.iter().find(|(known, _)| *known == builtin);
         found.map(|(_, policy)| policy.clone()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policies").finish_non_exhaustive()
     }
 }
 
@@ -188,6 +199,18 @@ impl Components {
         }
     }
 
+    fn names(&self, name: &str, template: &Template) -> Names {
+        let direction = match self.flow {
+            Flow::Inbound => "input",
+            Flow::Outbound => "output",
+        };
+        let operation = format!("component[{name}] {direction}");
+        Names {
+            operation,
+            breaker: format!("{}-{name}", template.breaker_name()),
+        }
+    }
+
     fn policy(&self, name: &str, kind: Kind, shared: &Shared) -> Policy {
         let Some((_, default, cache)) = self.kinds.iter().find(|(known, ..)| *known == kind) else {
             return Policy::default();
@@ -199,7 +222,7 @@ impl Components {
         cache.get_or_insert_with(name, || {
             let label = format!("{}_{name}", type_name(kind).unwrap_or_default());
             let target = shared.target(self.flow, label);
-            template.policy(shared, &target, target.label())
+            template.policy(shared, &target, self.names(name, template))
         })
     }
 }

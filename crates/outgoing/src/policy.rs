@@ -1,12 +1,13 @@
 //! The guarded call: attempts, each cut by a timeout and counted by a circuit breaker, repeated as the retry policy says.
 
 use crate::{
-    CallError, Class, Classify, Failure, Random, Retry,
+    CallError, Class, Classify, Failure, LOG, Random, Retry,
     breaker::{Breaker, Refused, State, Ticket},
     retry::Schedule,
     target::{Origin, RETRY, TIMEOUT, Target},
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use resources::GoDuration;
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,8 @@ pub(crate) struct Applied {
     pub(crate) retry: Option<Part<Arc<Retry>>>,
     pub(crate) breaker: Option<Part<Arc<Breaker>>>,
     pub(crate) target: Arc<Target>,
+    /// What is called, for the log.
+    pub(crate) operation: String,
     pub(crate) random: Arc<dyn Random>,
 }
 
@@ -133,12 +136,29 @@ impl Policy {
         loop {
             let attempt = run.attempt;
             let outcome = run.attempt(cx, || f(attempt), &is_failure).await;
+            if let Outcome::Good(value) = outcome {
+                run.note_recovery();
+                return Ok(value);
+            }
             let Some(pause) = run.pause(&outcome) else {
                 return outcome.into_result();
             };
             drop(outcome);
             run.wait(cx, pause).await?;
         }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operation = self.applied.as_ref().map(|applied| &applied.operation);
+        let (timeout, retry, breaker) = (self.timeout(), self.retry(), self.breaker_state());
+        f.debug_struct("Policy")
+            .field("operation", &operation)
+            .field("timeout", &timeout)
+            .field("retry", &retry)
+            .field("breaker", &breaker)
+            .finish()
     }
 }
 
@@ -232,6 +252,10 @@ impl<'a> Run<'a> {
         E: Classify,
         Fut: Future<Output = Result<T, E>>,
     {
+        // Before the breaker is asked: it is not to count what was never tried.
+        if cx.cancel.is_cancelled() {
+            return Outcome::Error(CallError::Cancelled);
+        }
         let permit = match Permit::ask(self.applied) {
             Ok(permit) => permit,
             Err(Refused::Open) => return Outcome::Error(CallError::BreakerOpen),
@@ -265,16 +289,39 @@ impl<'a> Run<'a> {
             return None;
         }
         let pause = schedule.next(self.started.elapsed(), self.applied.random.next())?;
-        let target = &self.applied.target;
-        if let Some(Part {
-            origin: Some(origin), ..
-        }) = self.applied.retry.as_ref().filter(|_| self.attempt == 1)
-        {
-            target.activated(origin, RETRY);
-        }
-        tracing::info!("Error processing operation {}. Retrying in {pause:?}…", target.label());
+        self.note_retry(outcome, pause);
         self.attempt = self.attempt.saturating_add(1);
         Some(pause)
+    }
+
+    /// The first repetition of a call is counted, and logged for all to see; what went wrong each time is for who looks
+    /// closely.
+    fn note_retry<T, E: Classify>(&self, outcome: &Outcome<T, E>, pause: Duration) {
+        let Applied {
+            operation,
+            target,
+            retry,
+            ..
+        } = self.applied;
+        if self.attempt == 1 {
+            let pause = GoDuration::from(pause);
+            tracing::warn!(target: LOG, "Error processing operation {operation}. Retrying in {pause}…");
+            if let Some(origin) = retry.as_ref().and_then(|part| part.origin.as_ref()) {
+                target.activated(origin, RETRY);
+            }
+        }
+        match outcome {
+            Outcome::Error(error) => tracing::debug!(target: LOG, "Error for operation {operation} was: {error}"),
+            Outcome::Bad(_, failure) => tracing::debug!(target: LOG, "Error for operation {operation} was: {failure}"),
+            Outcome::Good(_) => {}
+        }
+    }
+
+    fn note_recovery(&self) {
+        if self.attempt > 1 {
+            let operation = &self.applied.operation;
+            tracing::info!(target: LOG, attempts = self.attempt, "Recovered processing operation {operation}.");
+        }
     }
 
     async fn wait<E>(&self, cx: &CallCx<'_>, pause: Duration) -> Result<(), CallError<E>> {

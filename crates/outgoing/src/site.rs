@@ -62,30 +62,43 @@ impl Template {
         self.timeout.is_none() && self.retry.is_none() && self.breaker.is_none()
     }
 
-    /// Makes the policy, with a breaker of its own; `breaker` is that one's name in the log.
-    pub(crate) fn policy(&self, shared: &Shared, target: &Arc<Target>, breaker: &str) -> Policy {
+    /// Makes the policy, with a breaker of its own.
+    pub(crate) fn policy(&self, shared: &Shared, target: &Arc<Target>, names: Names) -> Policy {
         if self.is_empty() {
             return Policy::default();
         }
-        let open = |settings: &Arc<Settings>| {
-            Arc::new(Breaker::new(
-                breaker.to_owned(),
-                settings.clone(),
-                Instant::now().into_std(),
-            ))
-        };
-        let breaker = self.breaker.as_ref().map(|part| Part {
-            value: open(&part.value),
-            origin: part.origin.clone(),
-        });
+        let now = Instant::now().into_std();
+        let breaker = self.breaker.as_ref().map(
+            |Part {
+                 value: settings,
+                 origin,
+             }| Part {
+                value: Arc::new(Breaker::new(names.breaker, settings.clone(), now)),
+                origin: origin.clone(),
+            },
+        );
         Policy::new(Arc::new(Applied {
             timeout: self.timeout.clone(),
             retry: self.retry.clone(),
             breaker,
             target: target.clone(),
+            operation: names.operation,
             random: shared.random.clone(),
         }))
     }
+
+    /// What begins the names of breakers.
+    pub(crate) fn breaker_name(&self) -> &str {
+        self.breaker.as_ref().map_or("", |part| &part.value.name)
+    }
+}
+
+/// What a policy is called in the log.
+pub(crate) struct Names {
+    /// What is called.
+    pub(crate) operation: String,
+    /// The circuit breaker.
+    pub(crate) breaker: String,
 }
 
 /// How many breakers are kept for the endpoints of an application, unless the resource says otherwise.
@@ -96,68 +109,87 @@ const ACTOR_BREAKERS: usize = 5000;
 /// A policy for all keys of a target, or one for each of those asked for lately.
 enum ByKey {
     One(Policy),
-    Many {
-        template: Template,
-        target: Arc<Target>,
-        cache: Cache<Policy>,
-    },
+    Many(Template, Cache<Policy>),
 }
 
 impl ByKey {
-    fn new(template: Template, shared: &Shared, target: Arc<Target>, default_size: usize) -> Self {
+    /// `names` is for the policy that has no breaker, and so is one for all.
+    fn new(template: Template, shared: &Shared, target: &Arc<Target>, names: Names, default_size: usize) -> Self {
         if template.breaker.is_none() {
-            return Self::One(template.policy(shared, &target, ""));
+            return Self::One(template.policy(shared, target, names));
         }
         let cache = Cache::new(template.cache_size.unwrap_or(default_size));
-        Self::Many {
-            template,
-            target,
-            cache,
-        }
+        Self::Many(template, cache)
     }
 
-    fn get(&self, shared: &Shared, key: &str) -> Policy {
+    fn get(&self, key: &str, make: impl FnOnce(&Template) -> Policy) -> Policy {
         match self {
             Self::One(policy) => policy.clone(),
-            Self::Many {
-                template,
-                target,
-                cache,
-            } => cache.get_or_insert_with(key, || {
-                template.policy(shared, target, &format!("{}-{key}", target.label()))
-            }),
+            Self::Many(template, cache) => cache.get_or_insert_with(key, || make(template)),
         }
     }
 }
 
 /// An application that is called.
-pub(crate) struct App(ByKey);
+pub(crate) struct App {
+    id: String,
+    target: Arc<Target>,
+    endpoints: ByKey,
+}
 
 impl App {
     pub(crate) fn new(id: &str, template: Template, shared: &Shared) -> Self {
         let target = shared.target(Flow::Outbound, format!("app_{id}"));
-        Self(ByKey::new(template, shared, target, APP_BREAKERS))
+        let names = Names {
+            operation: format!("endpoint[{id}]"),
+            breaker: String::new(),
+        };
+        let endpoints = ByKey::new(template, shared, &target, names, APP_BREAKERS);
+        Self {
+            id: id.to_owned(),
+            target,
+            endpoints,
+        }
     }
 
     pub(crate) fn policy(&self, shared: &Shared, endpoint: &str) -> Policy {
-        self.0.get(shared, endpoint)
+        self.endpoints.get(endpoint, |template| {
+            let operation = format!("endpoint[{}, {endpoint}]", self.id);
+            template.policy(
+                shared,
+                &self.target,
+                Names {
+                    operation,
+                    breaker: endpoint.to_owned(),
+                },
+            )
+        })
     }
 }
 
 /// A type of actors.
 pub(crate) struct Actor {
+    name: String,
+    target: Arc<Target>,
     before: Policy,
     after: ByKey,
 }
 
 impl Actor {
-    pub(crate) fn new(kind: &str, template: Template, shared: &Shared) -> Self {
-        let target = shared.target(Flow::Outbound, format!("actor_{kind}"));
-        let (outer, inner) = template.split();
-        let before = outer.policy(shared, &target, target.label());
+    pub(crate) fn new(name: &str, template: Template, shared: &Shared) -> Self {
+        let target = shared.target(Flow::Outbound, format!("actor_{name}"));
+        let names = || Names {
+            operation: format!("actor[{name}]"),
+            breaker: format!("{}-{name}", template.breaker_name()),
+        };
+        let (outer, inner) = template.clone().split();
+        let before = outer.policy(shared, &target, names());
+        let after = ByKey::new(inner, shared, &target, names(), ACTOR_BREAKERS);
         Self {
+            name: name.to_owned(),
+            target,
             before,
-            after: ByKey::new(inner, shared, target, ACTOR_BREAKERS),
+            after,
         }
     }
 
@@ -166,7 +198,11 @@ impl Actor {
     }
 
     pub(crate) fn post_lock(&self, shared: &Shared, id: &str) -> Policy {
-        self.after.get(shared, id)
+        self.after.get(id, |template| {
+            let operation = format!("actor[{}, {id}]", self.name);
+            let breaker = format!("{}-{}-{id}", template.breaker_name(), self.name);
+            template.policy(shared, &self.target, Names { operation, breaker })
+        })
     }
 }
 

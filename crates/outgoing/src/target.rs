@@ -1,7 +1,7 @@
 //! What the policies of a target are counted under in `resiliency/*`.
 
 use crate::breaker::State;
-use std::sync::atomic::{AtomicU8, Ordering};
+use parking_lot::RwLock;
 use telemetry::metrics::{Metrics, resiliency::Policy as Labels};
 
 const BREAKER: &str = "circuitbreaker";
@@ -41,8 +41,8 @@ pub(crate) struct Target {
     flow: Flow,
     label: String,
     metrics: Metrics,
-    /// The state that was told last, plus one: all breakers of a target share its series, and the last call counts.
-    last_state: AtomicU8,
+    /// The state that was told last: all breakers of a target share its series, and the last call counts.
+    last_state: RwLock<Option<State>>,
 }
 
 impl Target {
@@ -52,12 +52,8 @@ impl Target {
             flow,
             label,
             metrics,
-            last_state: AtomicU8::new(0),
+            last_state: RwLock::new(None),
         }
-    }
-
-    pub(crate) fn label(&self) -> &str {
-        &self.label
     }
 
     fn labels<'a>(&'a self, origin: &'a Origin, policy: &'static str, status: &'static str) -> Labels<'a> {
@@ -86,10 +82,13 @@ impl Target {
     pub(crate) fn breaker_executed(&self, origin: &Origin, state: State) {
         let labels = self.labels(origin, BREAKER, state.as_str());
         self.metrics.resiliency_count(&labels);
-        let now = state as u8 + 1;
-        if self.last_state.swap(now, Ordering::Relaxed) != now {
-            self.metrics.resiliency_breaker_state(&labels);
+        if *self.last_state.read() == Some(state) {
+            return;
         }
+        // Written under the lock, so that the gauge and what is remembered of it never differ.
+        let mut last = self.last_state.write();
+        self.metrics.resiliency_breaker_state(&labels);
+        *last = Some(state);
     }
 
     /// A call made a breaker change to this state. As in the original, the gauge follows with the next call.

@@ -1,7 +1,7 @@
 //! When a circuit breaker opens: a CEL expression over its counts, read once.
 
-use crate::breaker::Counts;
-use cel::{Context, Env, Program, Value};
+use crate::{LOG, breaker::Counts};
+use cel::{Context, Env, IdedExpr, Program, Value, common::ast::Expr};
 use std::{fmt, sync::Arc};
 
 /// The condition on which a closed breaker opens. It is evaluated after each failure.
@@ -95,7 +95,7 @@ impl Trip {
                 Comparison::Equal => count.of(counts) == *limit,
             },
             Condition::Cel(compiled) => compiled.evaluate(counts).unwrap_or_else(|reason| {
-                tracing::warn!("circuit breaker condition {:?} failed: {reason}", compiled.text);
+                tracing::warn!(target: LOG, "circuit breaker condition {:?} failed: {reason}", compiled.text);
                 false
             }),
         }
@@ -156,12 +156,44 @@ impl Compiled {
     }
 }
 
-/// The parser of CEL is generated code of others: a panic in it is an error of the text.
+/// The longest condition that is read, and the stack it is read on: the parser of CEL goes as deep as its text does.
+const MAX_LENGTH: usize = 1000;
+const PARSER_STACK: usize = 64 << 20;
+/// How deep a condition may be nested: evaluating one takes some 30 kB of stack a level.
+const MAX_DEPTH: usize = 24;
+
+/// The parser of CEL is generated code of others: it runs where its recursion has room, and a panic in it is an error of
+/// the text.
 fn compile(text: &str) -> Result<Program, String> {
-    match std::panic::catch_unwind(|| Program::compile(text)) {
-        Ok(Ok(program)) => Ok(program),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("it cannot be parsed".to_owned()),
+    if text.len() > MAX_LENGTH {
+        return Err(format!("it is longer than {MAX_LENGTH} bytes"));
+    }
+    let text = text.to_owned();
+    let parse = move || {
+        let program = Program::compile(&text).map_err(|error| error.to_string())?;
+        check(program.expression(), MAX_DEPTH).map(|()| program)
+    };
+    let parser = std::thread::Builder::new().stack_size(PARSER_STACK);
+    let parser = parser.spawn(parse).map_err(|error| error.to_string())?;
+    parser.join().unwrap_or_else(|_| Err("it cannot be parsed".to_owned()))
+}
+
+/// Whether the expression is made of operators, functions, names, literals and lists only, at most `depth` levels of them:
+/// nothing that loops.
+fn check(expression: &IdedExpr, depth: usize) -> Result<(), String> {
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(format!("it is nested more than {MAX_DEPTH} levels deep"));
+    };
+    match &expression.expr {
+        Expr::Literal(_) | Expr::Ident(_) => Ok(()),
+        Expr::Call(call) => call
+            .target
+            .iter()
+            .map(|target| &**target)
+            .chain(&call.args)
+            .try_for_each(|part| check(part, depth)),
+        Expr::List(list) => list.elements.iter().try_for_each(|part| check(part, depth)),
+        _ => Err("only operators, functions, numbers and lists can be used".to_owned()),
     }
 }
 

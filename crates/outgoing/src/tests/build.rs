@@ -239,6 +239,34 @@ async fn breakers_are_kept_by_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_field_of_a_breaker_has_its_effect() {
+    let policies = built(
+        "policies:
+  circuitBreakers:
+    slow: {maxRequests: 2, interval: 8s, timeout: 45s, trip: totalFailures >= 2}
+targets:
+  apps:
+    a: {circuitBreaker: slow}",
+    );
+    let policy = policies.app("a", "m");
+    for _ in 0..2 {
+        fail(&policy, 1).await;
+        tokio::time::sleep(8 * SECOND).await;
+    }
+    assert_eq!(policy.breaker_state(), Some(State::Closed));
+    fail(&policy, 2).await;
+    tokio::time::sleep(44 * SECOND).await;
+    assert_eq!(policy.breaker_state(), Some(State::Open));
+    tokio::time::sleep(SECOND).await;
+    let token = CancellationToken::new();
+    for state in [State::HalfOpen, State::Closed] {
+        let good = |_| async { Ok::<_, ComponentError>(()) };
+        policy.run(&CallCx::new(&token), good).await.unwrap();
+        assert_eq!(policy.breaker_state(), Some(state));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn breakers_of_components_are_kept_by_direction() {
     let policies = built(BREAKERS);
     fail(&policies.component_outbound("c", Kind::PubSub), 2).await;

@@ -2,7 +2,7 @@ use crate::{
     CallCx, CallError, Class, Classify, Failure, Matching, Policy, Retry, Trip,
     breaker::{Settings, State},
     policy::Part,
-    site::{Shared, Template},
+    site::{Names, Shared, Template},
     target::{Flow, Origin},
 };
 use resources::resiliency::StatusCodes;
@@ -63,7 +63,14 @@ impl Parts {
             metrics: metrics.clone(),
         };
         let target = shared.target(Flow::Outbound, "app_b".to_owned());
-        template.policy(&shared, &target, "b")
+        template.policy(
+            &shared,
+            &target,
+            Names {
+                operation: "endpoint[b]".to_owned(),
+                breaker: "b".to_owned(),
+            },
+        )
     }
 
     fn policy(self) -> Policy {
@@ -122,6 +129,26 @@ async fn without_a_policy_there_is_one_attempt() {
         (Err(CallError::Inner(TRANSIENT)), 1)
     );
     assert_eq!(failing(&policy, 1, TRANSIENT).await, (Ok(1), 1));
+}
+
+/// The loop adds little to what a caller has to keep, and can run in any task.
+#[test]
+fn a_guarded_call_is_small_and_sendable() {
+    fn check<T: Send>(value: T) -> usize {
+        size_of_val(&value)
+    }
+    let (policy, token) = (Policy::default(), CancellationToken::new());
+    let cx = CallCx::new(&token);
+    let inner = |_| async {
+        let kept = [0u8; 4096];
+        sleep(SECOND).await;
+        Ok::<_, Fault>(kept[17])
+    };
+    let size = check(policy.run(&cx, inner));
+    assert!(size < 4096 + 1024, "{size}");
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Policy>();
+    shared::<crate::Policies>();
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,11 +264,17 @@ async fn cancelling_ends_the_attempt_and_the_pause() {
 async fn nothing_is_tried_for_one_who_left() {
     let token = CancellationToken::new();
     token.cancel();
-    for policy in [Policy::default(), retry(3).policy()] {
+    let guarded = Parts {
+        breaker: Some(breaker(1)),
+        ..retry(3)
+    }
+    .policy();
+    for policy in [Policy::default(), guarded.clone()] {
         let call = |_| async { panic!("called") as Result<(), Fault> };
         let result = policy.run(&CallCx::new(&token), call).await.unwrap_err();
         assert_eq!(result.to_string(), "context canceled");
     }
+    assert_eq!(guarded.breaker_state(), Some(State::Closed));
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,6 +37,7 @@ fn conditions_hold_or_not() {
         ("requests > 10 && totalFailures * 2 > requests", counts(11, 6, 1), true),
         ("requests > 10 && totalFailures * 2 > requests", counts(11, 5, 1), false),
         ("totalFailures > 3 || consecutiveFailures == 2", counts(9, 2, 2), true),
+        ("requests in [3, 9] && !(totalFailures < 2)", counts(9, 2, 2), true),
         ("double(totalFailures) / double(requests) >= 0.5", counts(8, 4, 0), true),
         ("totalFailures / totalSuccesses > 1", counts(8, 8, 8), false),
     ] {
@@ -57,6 +58,48 @@ fn what_is_no_condition_is_refused() {
     ] {
         let error = Trip::parse(text).unwrap_err().to_string();
         assert!(error.contains("no condition"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn deep_conditions_are_refused() {
+    for part in [
+        "(",
+        "!",
+        "-",
+        "[",
+        "{1:",
+        "f(",
+        "requests.x(",
+        "true?",
+        "[1].map(x,",
+        "1+",
+        "true&&",
+        "requests.",
+        "a[",
+        "'\\",
+    ] {
+        for length in [50, 100, 500, 900, 100_000] {
+            let open = part.repeat(length / part.len());
+            assert!(Trip::parse(&open).is_err(), "{part}");
+            let _ = Trip::parse(&format!("{open}true"));
+        }
+    }
+    let nested = |depth| format!("{}requests > 1{}", "(".repeat(depth), ")".repeat(depth));
+    assert!(Trip::parse(&nested(10)).is_ok());
+    assert!(Trip::parse(&nested(490)).is_err());
+    assert!(Trip::parse(&nested(20_000)).is_err());
+    let and = |times: usize| format!("{}requests > 1", "true && ".repeat(times));
+    let plus = |times: usize| format!("requests > 1{}", "+1".repeat(times));
+    assert!(Trip::parse(&and(100)).is_ok() && Trip::parse(&plus(20)).is_ok());
+    for text in [
+        and(400),
+        plus(30),
+        plus(490),
+        "[1, 2].all(x, x < requests)".to_owned(),
+        "requests.x > 1".to_owned(),
+    ] {
+        assert!(Trip::parse(&text).is_err(), "{text}");
     }
 }
 
