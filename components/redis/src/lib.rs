@@ -11,6 +11,7 @@ mod dial;
 mod error;
 mod link;
 mod options;
+mod pubsub;
 mod state;
 
 mod tls;
@@ -19,4 +20,4 @@ mod tls;
 mod testing;
 
 /// The components of this family.
-pub const COMPONENTS: &[Entry] = &[entry::state::<state::State>()];
+pub const COMPONENTS: &[Entry] = &[entry::state::<state::State>(), entry::pubsub::<pubsub::PubSub>()];
