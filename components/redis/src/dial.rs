@@ -288,3 +288,6 @@ fn cluster(
     }
     builder.build()
 }
+
+#[cfg(test)]
+mod tests;

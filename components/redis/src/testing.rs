@@ -45,6 +45,22 @@ impl Server {
         }
     }
 
+    /// Starts a sentinel with this configuration.
+    pub(crate) fn sentinel(configuration: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("sentinel.conf");
+        std::fs::write(&file, configuration).expect("can be written");
+        let arguments = vec![file.to_string_lossy().into_owned(), "--sentinel".to_owned()];
+        let port = free_port();
+        let child = launch(port, &folder, &arguments);
+        Self {
+            child,
+            folder,
+            arguments,
+            port,
+        }
+    }
+
     pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -85,30 +101,26 @@ impl Drop for Server {
 }
 
 fn launch(port: u16, folder: &TempDir, arguments: &[String]) -> Child {
-    let log = folder.path().join("log");
+    let (log, complaint) = (folder.path().join("log"), folder.path().join("complaint"));
     let mut child = Command::new("redis-server")
-        .args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--loglevel",
-            "warning",
-        ])
+        // First, since a configuration file must be the first argument.
+        .args(arguments)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--loglevel", "warning", "--logfile"])
+        .arg(&log)
         .arg("--dir")
         .arg(folder.path())
-        .arg("--logfile")
-        .arg(&log)
-        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(&complaint).expect("can be made"))
         .spawn()
         .expect("redis-server must be installed and on the PATH");
     let started = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if let Some(status) = child.try_wait().expect("can be asked") {
-            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            let log = [log, complaint]
+                .map(|file| std::fs::read_to_string(file).unwrap_or_default())
+                .concat();
             panic!("redis-server ended with {status}: {log}");
         }
         assert!(

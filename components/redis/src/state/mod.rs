@@ -78,7 +78,8 @@ impl Component for State {
 }
 
 impl State {
-    async fn start(options: Options, target: Arc<Target>) -> Result<Self, OpenError> {
+    /// Opens the store at the target.
+    pub(crate) async fn start(options: Options, target: Arc<Target>) -> Result<Self, OpenError> {
         let indexes = query::indexes(options.query_indexes.as_deref().unwrap_or_default())?;
         let link = Link::new(target.clone(), &options.connection);
         let host = &options.connection.redis_host;
