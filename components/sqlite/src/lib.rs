@@ -7,7 +7,8 @@
 use component::{Entry, entry};
 
 mod database;
+pub mod pubsub;
 pub mod state;
 
 /// The components of this family.
-pub const COMPONENTS: &[Entry] = &[entry::state::<state::State>()];
+pub const COMPONENTS: &[Entry] = &[entry::state::<state::State>(), entry::pubsub::<pubsub::PubSub>()];

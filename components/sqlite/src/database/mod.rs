@@ -11,6 +11,7 @@ mod worker;
 mod tests;
 
 pub(crate) use error::Error;
+pub(crate) use gate::Gate;
 pub(crate) use location::{ConnectionString, Location};
 pub(crate) use migrations::{check_identifier, migrate};
 pub(crate) use readers::Readers;

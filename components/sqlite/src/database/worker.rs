@@ -42,23 +42,20 @@ trait Job: Send {
     fn run(&mut self, connection: &Connection);
     fn has_failed(&self) -> bool;
     /// Answers: with what the request met itself, or else with `error`, or else with its value.
-    fn answer(self: Box<Self>, connection: &Connection, error: Option<Error>);
+    fn answer(self: Box<Self>, error: Option<Error>);
 }
 
-struct Call<W, N, T, U> {
+struct Call<W, T> {
     access: Access,
     work: Option<W>,
-    next: N,
     result: Option<Result<T, Error>>,
-    answer: oneshot::Sender<Result<U, Error>>,
+    answer: oneshot::Sender<Result<T, Error>>,
 }
 
-impl<W, N, T, U> Job for Call<W, N, T, U>
+impl<W, T> Job for Call<W, T>
 where
     W: FnOnce(&Connection) -> Result<T, Error> + Send,
-    N: FnOnce(&Connection, T) -> Result<U, Error> + Send,
     T: Send,
-    U: Send,
 {
     fn access(&self) -> Access {
         self.access
@@ -79,14 +76,10 @@ where
         matches!(self.result, Some(Err(_)))
     }
 
-    fn answer(self: Box<Self>, connection: &Connection, error: Option<Error>) {
+    fn answer(self: Box<Self>, error: Option<Error>) {
         let result = match (self.result, error) {
-            (Some(Err(own)), _) => Err(own),
-            (_, Some(error)) => Err(error),
-            (Some(Ok(value)), None) => {
-                let next = self.next;
-                catch_unwind(AssertUnwindSafe(|| next(connection, value))).unwrap_or(Err(Error::Panicked))
-            }
+            (Some(Ok(_)), Some(error)) | (None, Some(error)) => Err(error),
+            (Some(result), _) => result,
             (None, None) => Err(Error::Closed),
         };
         // Whoever asked may have given up.
@@ -125,40 +118,34 @@ impl Worker {
         })
     }
 
-    /// Has `work` done. `Ok` means that what it wrote is committed.
+    /// Has `work` done. `Ok` means that what it wrote is committed; after [`Error::TimedOut`] it may be or not.
     pub(crate) async fn call<T, W>(&self, access: Access, work: W) -> Result<T, Error>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
-        self.call_then(access, work, |_, value| Ok(value)).await
-    }
-
-    /// Has `work` done, and once it is committed `next`, outside of the transaction.
-    pub(crate) async fn call_then<T, U, W, N>(&self, access: Access, work: W, next: N) -> Result<U, Error>
-    where
-        T: Send + 'static,
-        U: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
-        N: FnOnce(&Connection, T) -> Result<U, Error> + Send + 'static,
-    {
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(Call {
-            access,
-            work: Some(work),
-            next,
-            result: None,
-            answer,
-        });
-        let call = async {
-            let sent = self.messages.send(Message::Job(job)).await;
-            sent.map_err(|_| Error::Closed)?;
-            answered.await.map_err(|_| Error::Closed)?
-        };
-        match tokio::time::timeout(self.timeout, call).await {
+        match tokio::time::timeout(self.timeout, self.call_patiently(access, work)).await {
             Ok(result) => result,
             Err(_) => Err(Error::TimedOut(self.timeout)),
         }
+    }
+
+    /// Has `work` done however long it takes, so that the caller knows what has become of it.
+    pub(crate) async fn call_patiently<T, W>(&self, access: Access, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Call {
+            access,
+            work: Some(work),
+            result: None,
+            answer,
+        };
+        let sent = self.messages.send(Message::Job(Box::new(job))).await;
+        sent.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
     }
 
     /// Answers what waits, and ends the thread.
@@ -203,7 +190,7 @@ impl Owner {
     fn carry_out(&self, jobs: &mut Vec<Box<dyn Job>>) {
         for mut job in jobs.extract_if(.., |job| job.access() == Access::Read) {
             job.run(&self.connection);
-            job.answer(&self.connection, None);
+            job.answer(None);
         }
         if jobs.is_empty() {
             return;
@@ -213,7 +200,7 @@ impl Owner {
         drop(passed);
         for job in jobs.drain(..) {
             let error = outcome.as_ref().err().map(Error::not_committed);
-            job.answer(&self.connection, error);
+            job.answer(error);
         }
     }
 
