@@ -25,6 +25,12 @@ pub trait NameResolver: Send + Sync + 'static {
         false
     }
 
+    /// Tells that nobody answers where the application was found last, so that the resolver does not rely on what it
+    /// remembers of it.
+    fn forget(&self, app_id: &str) {
+        let _nothing_remembered = app_id;
+    }
+
     /// Ends the registration of this sidecar and lets go of what the resolver holds.
     async fn close(&self) {}
 }

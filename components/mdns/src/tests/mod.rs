@@ -1,0 +1,4 @@
+mod cache;
+mod message;
+mod resolver;
+mod service;
