@@ -10,6 +10,7 @@ use tempfile::TempDir;
 /// A running server; it ends with the value.
 pub(crate) struct Server {
     child: Child,
+    program: String,
     folder: TempDir,
     arguments: Vec<String>,
     pub(crate) port: u16,
@@ -34,15 +35,16 @@ impl Server {
     /// Starts a server with these arguments.
     pub(crate) fn with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let port = free_port();
-        let child = launch(port, &folder, &arguments);
-        Self {
-            child,
-            folder,
-            arguments,
-            port,
-        }
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::launch("redis-server", folder, arguments)
+    }
+
+    /// Starts the server of a Redis Stack in this folder, with its modules for JSON and search.
+    pub(crate) fn stack(home: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let module = |name| ["--loadmodule".to_owned(), format!("{home}/lib/{name}.so")];
+        let modules = [module("rejson"), module("redisearch")].concat();
+        Self::launch(&format!("{home}/bin/redis-server"), folder, modules)
     }
 
     /// Starts a sentinel with this configuration.
@@ -51,10 +53,14 @@ impl Server {
         let file = folder.path().join("sentinel.conf");
         std::fs::write(&file, configuration).expect("can be written");
         let arguments = vec![file.to_string_lossy().into_owned(), "--sentinel".to_owned()];
+        Self::launch("redis-server", folder, arguments)
+    }
+
+    fn launch(program: &str, folder: TempDir, arguments: Vec<String>) -> Self {
         let port = free_port();
-        let child = launch(port, &folder, &arguments);
         Self {
-            child,
+            child: launch(program, port, &folder, &arguments),
+            program: program.to_owned(),
             folder,
             arguments,
             port,
@@ -73,7 +79,7 @@ impl Server {
 
     /// Starts the server again, with what it has on disk.
     pub(crate) fn restart(&mut self) {
-        self.child = launch(self.port, &self.folder, &self.arguments);
+        self.child = launch(&self.program, self.port, &self.folder, &self.arguments);
     }
 
     /// Stops the process (`STOP`) or lets it go on (`CONT`).
@@ -100,9 +106,9 @@ impl Drop for Server {
     }
 }
 
-fn launch(port: u16, folder: &TempDir, arguments: &[String]) -> Child {
+fn launch(program: &str, port: u16, folder: &TempDir, arguments: &[String]) -> Child {
     let (log, complaint) = (folder.path().join("log"), folder.path().join("complaint"));
-    let mut child = Command::new("redis-server")
+    let mut child = Command::new(program)
         // First, since a configuration file must be the first argument.
         .args(arguments)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
