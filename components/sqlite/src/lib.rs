@@ -7,8 +7,13 @@
 use component::{Entry, entry};
 
 mod database;
+pub mod name_resolution;
 pub mod pubsub;
 pub mod state;
 
 /// The components of this family.
-pub const COMPONENTS: &[Entry] = &[entry::state::<state::State>(), entry::pubsub::<pubsub::PubSub>()];
+pub const COMPONENTS: &[Entry] = &[
+    entry::state::<state::State>(),
+    entry::pubsub::<pubsub::PubSub>(),
+    entry::name_resolution::<name_resolution::Resolver>(),
+];
