@@ -56,6 +56,8 @@ pub enum Detail {
         /// What is wrong with it.
         description: String,
     },
+    /// The reason that gRPC clients see, for errors of old whose HTTP answers carry no details.
+    GrpcReason(&'static str),
     /// Where to read more.
     Help {
         /// The page.
@@ -111,6 +113,19 @@ pub struct ApiError {
     pub details: Vec<Detail>,
     /// A gRPC status that is to be passed on as it is.
     pub status: Option<Box<tonic::Status>>,
+    /// An HTTP answer that is to be passed on as it is.
+    pub http: Option<Box<HttpAnswer>>,
+}
+
+/// What somebody else wants an HTTP answer to say. The kind of the error is still what is counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// The `errorCode`, if it is not that of the kind.
+    pub code: Option<String>,
+    /// The `details`, instead of those of the error.
+    pub details: Vec<Value>,
 }
 
 impl std::fmt::Display for ApiError {
@@ -130,7 +145,13 @@ impl ApiError {
             grpc_message: None,
             details,
             status: None,
+            http: None,
         }
+    }
+
+    /// The status of the HTTP answer.
+    pub fn http_status(&self) -> u16 {
+        self.http.as_ref().map_or(self.code.http, |answer| answer.status)
     }
 
     /// The same error with another text for gRPC clients.
@@ -142,9 +163,13 @@ impl ApiError {
     /// The error as the JSON body of an HTTP answer.
     pub fn json(&self) -> Vec<u8> {
         let mut body = Map::new();
-        body.insert("errorCode".into(), self.code.code.into());
+        let told = self.http.as_ref().and_then(|answer| answer.code.as_deref());
+        body.insert("errorCode".into(), told.unwrap_or(self.code.code).into());
         body.insert("message".into(), self.message.as_str().into());
-        let details = self.json_details();
+        let details = match &self.http {
+            Some(answer) => answer.details.clone(),
+            None => self.json_details(),
+        };
         if !details.is_empty() {
             body.insert("details".into(), Value::Array(details));
         }
@@ -172,7 +197,7 @@ impl ApiError {
         let (mut fields, mut links) = (Vec::new(), Vec::new());
         for detail in &self.details {
             match detail {
-                Detail::Info(_) => {}
+                Detail::Info(_) | Detail::GrpcReason(_) => {}
                 Detail::Resource {
                     kind,
                     name,
@@ -233,6 +258,16 @@ impl ApiError {
         for detail in &self.details {
             match detail {
                 Detail::Info(_) => {}
+                Detail::GrpcReason(reason) => {
+                    out.push(
+                        tonic_types::ErrorInfo::new(
+                            *reason,
+                            DOMAIN,
+                            std::collections::HashMap::<String, String>::new(),
+                        )
+                        .into(),
+                    );
+                }
                 Detail::Resource {
                     kind,
                     name,

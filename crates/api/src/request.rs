@@ -171,7 +171,7 @@ pub fn raw_json(code: StatusCode, bytes: impl Into<Bytes>) -> HttpResponse {
 
 /// The answer to a request that failed.
 pub fn error_response(error: &ApiError) -> HttpResponse {
-    let code = StatusCode::from_u16(error.code.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let code = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = content(code, JSON, error.json());
     response.extensions_mut().insert(ErrorCode(error.code));
     response

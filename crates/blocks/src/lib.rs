@@ -7,6 +7,7 @@
 
 pub mod bindings;
 pub mod health;
+mod loose;
 pub mod metadata;
 mod outbound;
 pub mod secrets;

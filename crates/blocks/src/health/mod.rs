@@ -22,8 +22,14 @@ pub struct Health {
 
 /// The operations of this block.
 pub const OPS: &[Op<Health>] = &[
-    op("Healthz", "healthz", "v1.0").get("/v1.0/healthz", call!(healthz)).unguarded().public(),
-    op("HealthzOutbound", "healthz", "v1.0").get("/v1.0/healthz/outbound", call!(outbound)).unguarded().public(),
+    op("Healthz", "healthz", "v1.0")
+        .get("/v1.0/healthz", call!(healthz))
+        .unguarded()
+        .public(),
+    op("HealthzOutbound", "healthz", "v1.0")
+        .get("/v1.0/healthz/outbound", call!(outbound))
+        .unguarded()
+        .public(),
 ];
 
 async fn healthz(block: &Health, request: HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -33,14 +39,20 @@ async fn healthz(block: &Health, request: HttpRequest) -> Result<HttpResponse, A
         return Err(Error::AppIdNotMatch.into());
     }
     if !block.all.is_ready() {
-        return Err(Error::NotReady { parts: block.all.unready().join(" ") }.into());
+        return Err(Error::NotReady {
+            parts: block.all.unready().join(" "),
+        }
+        .into());
     }
     Ok(request::no_content())
 }
 
 async fn outbound(block: &Health, _: HttpRequest) -> Result<HttpResponse, ApiError> {
     if !block.outbound.is_ready() {
-        return Err(Error::OutboundNotReady { parts: block.outbound.unready().join(" ") }.into());
+        return Err(Error::OutboundNotReady {
+            parts: block.outbound.unready().join(" "),
+        }
+        .into());
     }
     Ok(request::no_content())
 }

@@ -9,8 +9,8 @@ use http::StatusCode;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use wire::runtime::v1::{
-    GetMetadataRequest, GetMetadataResponse, PubsubSubscription, PubsubSubscriptionType, SetMetadataRequest, ShutdownRequest,
-    actor_runtime::ActorRuntimeStatus,
+    GetMetadataRequest, GetMetadataResponse, PubsubSubscription, PubsubSubscriptionType, SetMetadataRequest,
+    ShutdownRequest, actor_runtime::ActorRuntimeStatus,
 };
 
 #[derive(Serialize)]
@@ -141,7 +141,10 @@ pub(super) async fn get(block: &Metadata, request: HttpRequest) -> Result<HttpRe
 pub(super) async fn set(block: &Metadata, mut request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let body = request.bytes().await.map_err(|e| Error::Body { why: e.to_string() })?;
     let value = String::from_utf8_lossy(&body).into_owned();
-    let message = SetMetadataRequest { key: request.param("key").to_owned(), value };
+    let message = SetMetadataRequest {
+        key: request.param("key").to_owned(),
+        value,
+    };
     block.set(&request.cx, message).await?;
     Ok(no_content())
 }
@@ -152,7 +155,10 @@ pub(super) async fn shutdown(block: &Metadata, request: HttpRequest) -> Result<H
 }
 
 fn document(found: GetMetadataResponse) -> Document {
-    let count = |c: wire::runtime::v1::ActiveActorsCount| Count { r#type: c.r#type, count: c.count };
+    let count = |c: wire::runtime::v1::ActiveActorsCount| Count {
+        r#type: c.r#type,
+        count: c.count,
+    };
     let connection = found.app_connection_properties.unwrap_or_default();
     let actors = found.actor_runtime.unwrap_or_default();
     let runtime_status = match actors.runtime_status() {
@@ -168,11 +174,20 @@ fn document(found: GetMetadataResponse) -> Document {
         components: found
             .registered_components
             .into_iter()
-            .map(|c| Component { name: c.name, r#type: c.r#type, version: c.version, capabilities: c.capabilities })
+            .map(|c| Component {
+                name: c.name,
+                r#type: c.r#type,
+                version: c.version,
+                capabilities: c.capabilities,
+            })
             .collect(),
         extended: found.extended_metadata.into_iter().collect(),
         subscriptions: found.subscriptions.into_iter().map(subscription).collect(),
-        http_endpoints: found.http_endpoints.into_iter().map(|e| Named { name: e.name }).collect(),
+        http_endpoints: found
+            .http_endpoints
+            .into_iter()
+            .map(|e| Named { name: e.name })
+            .collect(),
         app_connection_properties: Connection {
             port: connection.port,
             protocol: connection.protocol,
@@ -191,10 +206,18 @@ fn document(found: GetMetadataResponse) -> Document {
             host_ready: actors.host_ready,
             placement: actors.placement,
         },
-        scheduler: found.scheduler.map(|s| Scheduler { connected_addresses: s.connected_addresses }),
-        workflows: found.workflows.map(|w| Workflows { connected_workers: w.connected_workers }),
+        scheduler: found.scheduler.map(|s| Scheduler {
+            connected_addresses: s.connected_addresses,
+        }),
+        workflows: found.workflows.map(|w| Workflows {
+            connected_workers: w.connected_workers,
+        }),
         mcp_servers: found.mcp_servers.into_iter().map(|s| Named { name: s.name }).collect(),
-        workflow_access_policies: found.workflow_access_policies.into_iter().map(|p| Named { name: p.name }).collect(),
+        workflow_access_policies: found
+            .workflow_access_policies
+            .into_iter()
+            .map(|p| Named { name: p.name })
+            .collect(),
         resiliencies: found.resiliencies.into_iter().map(|r| Named { name: r.name }).collect(),
     }
 }
@@ -211,7 +234,13 @@ fn subscription(found: PubsubSubscription) -> Subscription {
         pubsubname: found.pubsub_name,
         topic: found.topic,
         metadata: found.metadata.into_iter().collect(),
-        rules: rules.into_iter().map(|r| Rule { r#match: r.r#match, path: r.path }).collect(),
+        rules: rules
+            .into_iter()
+            .map(|r| Rule {
+                r#match: r.r#match,
+                path: r.path,
+            })
+            .collect(),
         dead_letter_topic: found.dead_letter_topic,
         r#type,
     }

@@ -7,9 +7,9 @@ use app::App;
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
 use wire::runtime::v1::{
-    ActorRuntime, AppConnectionHealthProperties, AppConnectionProperties, GetMetadataRequest, GetMetadataResponse, MetadataHttpEndpoint,
-    MetadataMcpServer, MetadataResiliency, MetadataWorkflowAccessPolicy, PubsubSubscription, RegisteredComponents, SetMetadataRequest,
-    ShutdownRequest,
+    ActorRuntime, AppConnectionHealthProperties, AppConnectionProperties, GetMetadataRequest, GetMetadataResponse,
+    MetadataHttpEndpoint, MetadataMcpServer, MetadataResiliency, MetadataWorkflowAccessPolicy, PubsubSubscription,
+    RegisteredComponents, SetMetadataRequest, ShutdownRequest,
 };
 
 errors! { "common";
@@ -36,9 +36,17 @@ pub struct Metadata {
 
 /// The operations of this block.
 pub const OPS: &[Op<Metadata>] = &[
-    op("GetMetadata", "metadata", "v1.0").get("/v1.0/metadata", call!(http::get)).grpc(unary!(Metadata::get)).public(),
-    op("SetMetadata", "metadata", "v1.0").put("/v1.0/metadata/{key}", call!(http::set)).grpc(unary!(Metadata::set)).public(),
-    op("Shutdown", "shutdown", "v1.0").post("/v1.0/shutdown", call!(http::shutdown)).grpc(unary!(Metadata::shutdown)),
+    op("GetMetadata", "metadata", "v1.0")
+        .get("/v1.0/metadata", call!(http::get))
+        .grpc(unary!(Metadata::get))
+        .public(),
+    op("SetMetadata", "metadata", "v1.0")
+        .put("/v1.0/metadata/{key}", call!(http::set))
+        .grpc(unary!(Metadata::set))
+        .public(),
+    op("Shutdown", "shutdown", "v1.0")
+        .post("/v1.0/shutdown", call!(http::shutdown))
+        .grpc(unary!(Metadata::shutdown)),
 ];
 
 /// The header, and the gRPC metadata, that asks for an end at once.
@@ -49,7 +57,12 @@ impl Metadata {
     pub fn new(app: Option<Arc<App>>, version: &str, subscriptions: Subscriptions, stop: Stop) -> Self {
         let known = [("daprRuntimeVersion", DAPR_VERSION), ("outriggerVersion", version)];
         let extended = known.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        Self { app, subscriptions, extended: RwLock::new(extended), stop }
+        Self {
+            app,
+            subscriptions,
+            extended: RwLock::new(extended),
+            stop,
+        }
     }
 
     /// What the sidecar is and has loaded.
@@ -67,31 +80,62 @@ impl Metadata {
         Ok(GetMetadataResponse {
             id: cx.info().app_id.clone(),
             runtime_version: DAPR_VERSION.into(),
-            enabled_features: snapshot.configuration.features().enabled_names().into_iter().map(str::to_owned).collect(),
+            enabled_features: snapshot
+                .configuration
+                .features()
+                .enabled_names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             registered_components: components.collect(),
-            extended_metadata: self.extended.read().iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            extended_metadata: self
+                .extended
+                .read()
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
             subscriptions: (self.subscriptions)(),
-            http_endpoints: endpoints.into_iter().map(|name| MetadataHttpEndpoint { name }).collect(),
+            http_endpoints: endpoints
+                .into_iter()
+                .map(|name| MetadataHttpEndpoint { name })
+                .collect(),
             app_connection_properties: Some(self.connection()),
             actor_runtime: Some(ActorRuntime {
                 runtime_status: wire::runtime::v1::actor_runtime::ActorRuntimeStatus::Disabled.into(),
                 placement: "placement: disconnected".into(),
                 ..ActorRuntime::default()
             }),
-            mcp_servers: names(&snapshot.mcp_servers).into_iter().map(|name| MetadataMcpServer { name }).collect(),
-            workflow_access_policies: names(&snapshot.workflow_access_policies).into_iter().map(|name| MetadataWorkflowAccessPolicy { name }).collect(),
-            resiliencies: names(&snapshot.resiliencies).into_iter().map(|name| MetadataResiliency { name }).collect(),
+            mcp_servers: names(&snapshot.mcp_servers)
+                .into_iter()
+                .map(|name| MetadataMcpServer { name })
+                .collect(),
+            workflow_access_policies: names(&snapshot.workflow_access_policies)
+                .into_iter()
+                .map(|name| MetadataWorkflowAccessPolicy { name })
+                .collect(),
+            resiliencies: names(&snapshot.resiliencies)
+                .into_iter()
+                .map(|name| MetadataResiliency { name })
+                .collect(),
             ..GetMetadataResponse::default()
         })
     }
 
     fn connection(&self) -> AppConnectionProperties {
         let Some(app) = &self.app else {
-            return AppConnectionProperties { protocol: "http".into(), channel_address: "127.0.0.1".into(), ..AppConnectionProperties::default() };
+            return AppConnectionProperties {
+                protocol: "http".into(),
+                channel_address: "127.0.0.1".into(),
+                ..AppConnectionProperties::default()
+            };
         };
         let options = app.options();
         let health = app.health().options().map(|health| AppConnectionHealthProperties {
-            health_check_path: if options.protocol.is_grpc() { String::new() } else { health.path.clone() },
+            health_check_path: if options.protocol.is_grpc() {
+                String::new()
+            } else {
+                health.path.clone()
+            },
             health_probe_interval: resources::GoDuration::from(health.interval).to_string(),
             health_probe_timeout: resources::GoDuration::from(health.timeout).to_string(),
             health_threshold: i32::try_from(health.threshold).unwrap_or(i32::MAX),
@@ -100,7 +144,9 @@ impl Metadata {
             port: i32::from(options.port),
             protocol: options.protocol.name().into(),
             channel_address: options.address.clone(),
-            max_concurrency: options.max_concurrency.map_or(0, |n| i32::try_from(n).unwrap_or(i32::MAX)),
+            max_concurrency: options
+                .max_concurrency
+                .map_or(0, |n| i32::try_from(n).unwrap_or(i32::MAX)),
             health,
         }
     }
@@ -113,7 +159,10 @@ impl Metadata {
 
     /// Ends the sidecar after the answer.
     pub async fn shutdown(&self, cx: &Cx, _: ShutdownRequest) -> Result<(), ApiError> {
-        let force = cx.headers.get(FORCE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"true"));
+        let force = cx
+            .headers
+            .get(FORCE)
+            .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"true"));
         (self.stop)(force);
         Ok(())
     }

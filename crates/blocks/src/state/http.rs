@@ -1,0 +1,313 @@
+//! The state API over HTTP: wire messages of paths, queries and bodies.
+
+use super::{CONTENT_TYPE, Error, State, Store, UNKNOWN_WORD, malformed, transaction};
+use crate::loose::{self, Texts, loose};
+use api::{
+    ApiError, HttpRequest, HttpResponse, json,
+    request::{self, json_content, no_content, raw_json, set_metadata_headers},
+};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, collections::BTreeMap};
+use wire::{
+    common::v1::{Etag, StateItem, StateOptions},
+    runtime::v1::{
+        BulkStateItem, DeleteStateRequest, ExecuteStateTransactionRequest, GetBulkStateRequest, GetStateRequest,
+        QueryStateItem, QueryStateRequest, SaveStateRequest, TransactionalStateOperation,
+    },
+};
+
+loose! {
+    /// Options of a write, in words.
+    struct Options<'a> {
+        concurrency: Cow<'a, str> = "concurrency",
+        consistency: Cow<'a, str> = "consistency",
+    }
+}
+
+loose! {
+    /// A key and its value.
+    struct Item<'a> {
+        key: String = "key",
+        value: Option<&'a RawValue> = "value",
+        etag: String = "etag",
+        metadata: Texts = "metadata",
+        options: Options<'a> = "options",
+        content_type: String = "contentType",
+    }
+}
+
+loose! {
+    struct Keys {
+        keys: Vec<String> = "keys",
+        parallelism: i32 = "parallelism",
+        metadata: Texts = "metadata",
+    }
+}
+
+loose! {
+    struct Step<'a> {
+        operation: String = "operation",
+        request: Item<'a> = "request",
+    }
+}
+
+loose! {
+    struct Transaction<'a> {
+        operations: Vec<Step<'a>> = "operations",
+        metadata: Texts = "metadata",
+    }
+}
+
+impl Item<'_> {
+    /// The item as a wire message; `body` is what it was read from.
+    fn into_wire(self, store: &Store<'_>, body: &Bytes) -> StateItem {
+        let text = loose::compact(self.value);
+        let value = match store.plain(&text) {
+            Cow::Owned(plain) => Bytes::from(plain),
+            Cow::Borrowed(_) => match text {
+                Cow::Owned(text) => Bytes::from(text),
+                Cow::Borrowed(text) => loose::part_of(body, text),
+            },
+        };
+        let mut metadata = self.metadata.0;
+        if !self.content_type.is_empty() {
+            metadata.entry(CONTENT_TYPE.into()).or_insert(self.content_type);
+        }
+        let options = StateOptions {
+            concurrency: concurrency(&self.options.concurrency),
+            consistency: consistency(&self.options.consistency),
+        };
+        StateItem {
+            key: self.key,
+            value,
+            etag: Some(Etag { value: self.etag }),
+            metadata,
+            options: Some(options),
+        }
+    }
+}
+
+fn concurrency(word: &str) -> i32 {
+    match word {
+        "" => 0,
+        "first-write" => 1,
+        "last-write" => 2,
+        _ => UNKNOWN_WORD,
+    }
+}
+
+fn consistency(word: &str) -> i32 {
+    match word {
+        "" => 0,
+        "eventual" => 1,
+        "strong" => 2,
+        _ => UNKNOWN_WORD,
+    }
+}
+
+fn not_json(why: String) -> ApiError {
+    api::error::Error::Malformed { why }.into()
+}
+
+async fn whole(request: &mut HttpRequest) -> Result<Bytes, ApiError> {
+    request.bytes().await.map_err(|e| not_json(e.to_string()))
+}
+
+pub(super) async fn get(block: &State, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let message = GetStateRequest {
+        store_name: request.param("store").to_owned(),
+        key: request.param("key").to_owned(),
+        consistency: query_word(&request, "consistency", consistency),
+        metadata: request.query_metadata(),
+    };
+    let found = block.get(&request.cx, message).await?;
+    let mut response = if found.data.is_empty() {
+        no_content()
+    } else {
+        raw_json(StatusCode::OK, found.data)
+    };
+    if let Ok(etag) = HeaderValue::from_str(&found.etag)
+        && !found.etag.is_empty()
+    {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    set_metadata_headers(response.headers_mut(), &found.metadata);
+    Ok(response)
+}
+
+fn query_word(request: &HttpRequest, name: &str, number: impl Fn(&str) -> i32) -> i32 {
+    if request.uri.query().is_none() {
+        return 0;
+    }
+    request.query_value(name).map_or(0, |word| number(&word))
+}
+
+pub(super) async fn save(block: &State, mut request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let store_name = request.param("store").to_owned();
+    Store::find(&request.cx, &store_name)?;
+    let broken = |why: String| ApiError::from(malformed::Error::Body { why });
+    let body = request.bytes().await.map_err(|e| broken(e.to_string()))?;
+    let store = Store::find(&request.cx, &store_name)?;
+    let items = json::parse::<Option<Vec<Option<Item<'_>>>>>(&body)
+        .map_err(broken)?
+        .unwrap_or_default();
+    let to_wire = |item: Option<Item<'_>>| match item {
+        Some(item) if !item.key.is_empty() => Ok(item.into_wire(&store, &body)),
+        _ => Err(malformed::Error::NoKey.into()),
+    };
+    let states = items.into_iter().map(to_wire).collect::<Result<Vec<_>, ApiError>>()?;
+    block.save(&request.cx, SaveStateRequest { store_name, states }).await?;
+    Ok(no_content())
+}
+
+pub(super) async fn delete(block: &State, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let etag = request.header(header::IF_MATCH.as_str()).unwrap_or_default().to_owned();
+    let message = DeleteStateRequest {
+        store_name: request.param("store").to_owned(),
+        key: request.param("key").to_owned(),
+        etag: Some(Etag { value: etag }),
+        options: Some(StateOptions {
+            concurrency: query_word(&request, "concurrency", concurrency),
+            consistency: query_word(&request, "consistency", consistency),
+        }),
+        metadata: request.query_metadata(),
+    };
+    block.delete(&request.cx, message).await?;
+    Ok(no_content())
+}
+
+/// A line of a bulk read or a query.
+#[derive(Serialize)]
+struct Line<'a> {
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Data<'a>>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    etag: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    error: String,
+}
+
+/// A value inside of JSON: as it is if it is JSON, else as a string.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Json(&'a RawValue),
+    Text(&'a str),
+}
+
+impl<'a> Line<'a> {
+    fn new(key: String, data: &'a Bytes, etag: String, metadata: component::Metadata, mut error: String) -> Self {
+        let data = match (data.is_empty(), serde_json::from_slice(data), std::str::from_utf8(data)) {
+            (true, ..) => None,
+            (_, Ok(json), _) => Some(Data::Json(json)),
+            (_, _, Ok(text)) => Some(Data::Text(text)),
+            _ => {
+                error = "the value is neither JSON nor text: read it by itself, or over gRPC".into();
+                None
+            }
+        };
+        Self {
+            key,
+            data,
+            etag,
+            metadata: metadata.into_iter().collect(),
+            error,
+        }
+    }
+}
+
+pub(super) async fn get_bulk(block: &State, mut request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let store_name = request.param("store").to_owned();
+    Store::find(&request.cx, &store_name)?;
+    let body: Keys = read(&mut request).await?;
+    let mut metadata = body.metadata.0;
+    metadata.extend(request.query_metadata());
+    let message = GetBulkStateRequest {
+        store_name,
+        keys: body.keys,
+        parallelism: body.parallelism,
+        metadata,
+    };
+    let found = block.get_bulk(&request.cx, message).await?;
+    let data: Vec<Bytes> = found.items.iter().map(|item| item.data.clone()).collect();
+    let line = |(item, data): (BulkStateItem, _)| Line::new(item.key, data, item.etag, item.metadata, item.error);
+    let lines: Vec<Line<'_>> = found.items.into_iter().zip(&data).map(line).collect();
+    Ok(json_content(StatusCode::OK, &lines))
+}
+
+async fn read<T: DeserializeOwned + Default>(request: &mut HttpRequest) -> Result<T, ApiError> {
+    Ok(request.json::<Option<T>>().await?.unwrap_or_default())
+}
+
+pub(super) async fn transact(block: &State, mut request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let store_name = request.param("store").to_owned();
+    transaction::transactions(&Store::find(&request.cx, &store_name)?)?;
+    let body = whole(&mut request).await?;
+    let store = Store::find(&request.cx, &store_name)?;
+    let read = json::parse::<Option<Transaction<'_>>>(&body)
+        .map_err(not_json)?
+        .unwrap_or_default();
+    let to_wire = |step: Step<'_>| TransactionalStateOperation {
+        operation_type: step.operation,
+        request: Some(step.request.into_wire(&store, &body)),
+    };
+    let operations = read.operations.into_iter().map(to_wire).collect();
+    let message = ExecuteStateTransactionRequest {
+        store_name,
+        operations,
+        metadata: read.metadata.0,
+    };
+    block.transact(&request.cx, message).await?;
+    Ok(no_content())
+}
+
+/// The answer to a query.
+#[derive(Serialize)]
+struct Found<'a> {
+    results: Vec<Line<'a>>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    token: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+}
+
+pub(super) async fn query(block: &State, mut request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let store_name = request.param("store").to_owned();
+    block.can_query(&request.cx, &store_name)?;
+    let body = whole(&mut request).await?;
+    let query = json::parse::<&RawValue>(&body).map_err(not_json)?.get().to_owned();
+    let message = QueryStateRequest {
+        store_name,
+        query,
+        metadata: request.query_metadata(),
+    };
+    let found = block.query(&request.cx, message).await?;
+    if found.results.is_empty() {
+        return Ok(no_content());
+    }
+    let data: Vec<Bytes> = found.results.iter().map(|item| item.data.clone()).collect();
+    let line = |(item, data): (QueryStateItem, _)| Line::new(item.key, data, item.etag, Default::default(), item.error);
+    let results = found.results.into_iter().zip(&data).map(line).collect();
+    let answer = Found {
+        results,
+        token: found.token,
+        metadata: found.metadata.into_iter().collect(),
+    };
+    Ok(request::json_content(StatusCode::OK, &answer))
+}
+
+impl State {
+    fn can_query(&self, cx: &api::Cx, name: &str) -> Result<(), ApiError> {
+        let store = Store::find(cx, name)?;
+        match store.instance.queries().filter(|_| !store.encrypts()) {
+            Some(_) => Ok(()),
+            None => Err(Error::NoQueries { store: name.into() }.into()),
+        }
+    }
+}
