@@ -30,6 +30,17 @@ pub struct GrpcStatus {
     pub message: String,
     /// A serialized `google.rpc.Status`; empty if the component sent no details.
     pub details: Bytes,
+    /// What the component wants the API to answer, if it says so: then the caller gets this error as it is.
+    pub api: Option<ApiAnswer>,
+}
+
+/// What a pluggable component wants the sidecar's API to answer for its error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiAnswer {
+    /// The status of the HTTP answer.
+    pub http_status: u16,
+    /// The `errorCode` of the HTTP answer.
+    pub error_code: String,
 }
 
 /// An error of a component: its class, and a text for people that says what failed.

@@ -30,7 +30,7 @@ pub use async_trait::async_trait;
 pub use component_macros::Config;
 pub use config::{Config, ConfigError, Field, Properties};
 pub use entry::{Component, Entry, Kind, Open, OpenError, Opened, Registry, Status};
-pub use error::{ComponentError, ErrorKind, GrpcStatus};
+pub use error::{ApiAnswer, ComponentError, ErrorKind, GrpcStatus};
 
 /// What accompanies a request or a message: names and values, as users and brokers gave them.
 pub type Metadata = std::collections::HashMap<String, String>;

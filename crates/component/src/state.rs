@@ -275,9 +275,15 @@ pub trait Transactions: Send + Sync {
     /// Carries out all operations in their order, or none.
     async fn execute(&self, operations: Vec<Operation>, metadata: Metadata) -> Result<(), ComponentError>;
 
-    /// How many operations one transaction may have; nothing if there is no limit.
+    /// How many operations one transaction may have, if the store knows it by itself; nothing if there is no limit.
     fn max_operations(&self) -> Option<usize> {
         None
+    }
+
+    /// How many operations one transaction may have; nothing if there is no limit. This is what callers ask: a store behind
+    /// a connection has to ask in its turn, and must not be asked before the first transaction.
+    async fn limit(&self) -> Result<Option<usize>, ComponentError> {
+        Ok(self.max_operations())
     }
 }
 
