@@ -57,7 +57,7 @@ impl Health {
     }
 
     /// Checks until cancelled. The first success makes the application well; `threshold` failures in a row make it unwell.
-    pub async fn run(&self, app: Arc<App>, metrics: Metrics, cancel: CancellationToken) {
+    pub async fn run(self, app: Arc<App>, metrics: Metrics, cancel: CancellationToken) {
         let Some(options) = self.options.clone() else { return };
         let mut failures = 0;
         let mut ticks = tokio::time::interval(options.interval.max(Duration::from_millis(1)));
@@ -69,7 +69,7 @@ impl Health {
             }
             let well = tokio::select! {
                 () = cancel.cancelled() => return,
-                well = probe(&app, &options, &metrics) => well,
+                well = probe(app.clone(), options.clone(), metrics.clone()) => well,
             };
             if well {
                 failures = 0;
@@ -96,7 +96,7 @@ impl Health {
     }
 }
 
-async fn probe(app: &Arc<App>, options: &HealthOptions, metrics: &Metrics) -> bool {
+async fn probe(app: Arc<App>, options: Arc<HealthOptions>, metrics: Metrics) -> bool {
     let started = Instant::now();
     if app.options().protocol.is_grpc() {
         let mut client = AppCallbackHealthCheckClient::new(app.channel(Along::default()));

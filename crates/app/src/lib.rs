@@ -292,9 +292,12 @@ impl App {
         *request.uri_mut() = self.client.request_uri(target)?;
         let response = self.client.send(request).await?;
         let status = response.status();
-        // Read to its end, so that the connection can be used again.
-        let _discarded =
-            http_body_util::BodyExt::collect(http_body_util::Limited::new(response.into_body(), 64 * 1024)).await;
+        // Read to its end, so that the connection can be used again; but not without end.
+        let (mut body, mut left) = (response.into_body(), 64 * 1024usize);
+        while let Some(Ok(frame)) = http_body_util::BodyExt::frame(&mut body).await {
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) else { break };
+            left = rest;
+        }
         Ok(status)
     }
 

@@ -194,7 +194,7 @@ async fn identity(settings: &Settings) -> Result<(Bound, Info), Failure> {
 }
 
 async fn loader(registry: Registry, info: Info, metrics: &Metrics, host: &Host) -> Loader {
-    let offers = component_pluggable::offers().await;
+    let offers = crate::pluggable::offers().await;
     Loader {
         registry,
         offers,
@@ -310,7 +310,7 @@ impl Parts {
         let table = Table::default()
             .add(&Arc::new(health::Health { all: ready.all.clone(), outbound: ready.outbound.clone() }), health::OPS)
             .add(&Arc::new(metadata), metadata::OPS)
-            .add(&Arc::new(state::State::new(metrics.clone(), tracer.clone())), state::OPS)
+            .add(&Arc::new(state::State::new(metrics.clone())), state::OPS)
             .add(&Arc::new(secrets::Secrets::new(metrics.clone())), secrets::OPS)
             .add(&Arc::new(bindings::Bindings::new(metrics.clone())), bindings::OPS)
             .add(&pubsub, pubsub::OPS)
@@ -344,7 +344,7 @@ async fn live(
         if settings.app_health.is_some() {
             let (health, app, metrics) = (app.health().clone(), app.clone(), metrics.clone());
             let cancel = serving.clone();
-            host.spawn("app-health", async move { health.run(app, metrics, cancel).await });
+            host.spawn("app-health", health.run(app, metrics, cancel));
         }
         if !settings.ask_config {
             tracing::info!(target: LOG, "Skipping programmatic dapr configuration loading");

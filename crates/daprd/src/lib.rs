@@ -8,6 +8,7 @@ mod args;
 mod assemble;
 mod names;
 mod observe;
+mod pluggable;
 pub mod platform;
 mod servers;
 pub mod settings;
