@@ -32,8 +32,8 @@ macro_rules! deserialize {
     };
     (@body $life:lifetime, $ty:ty, $what:expr, { $( $field:ident = $key:literal ),* }) => {
         fn deserialize<D: serde::Deserializer<$life>>(from: D) -> Result<Self, D::Error> {
-            struct Fields;
-            impl<$life> serde::de::Visitor<$life> for Fields {
+            struct Loosely;
+            impl<$life> serde::de::Visitor<$life> for Loosely {
                 type Value = $ty;
 
                 fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -58,7 +58,7 @@ macro_rules! deserialize {
                     Ok(value)
                 }
             }
-            from.deserialize_any(Fields)
+            from.deserialize_any(Loosely)
         }
     };
 }

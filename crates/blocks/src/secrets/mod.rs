@@ -122,7 +122,7 @@ fn permits(snapshot: &Snapshot, store: &str, secret: &str) -> bool {
 }
 
 /// The scope of what is logged about the configuration.
-const LOG: &str = "dapr.runtime";
+const LOG: &str = "dapr.runtime.compstore";
 
 /// Tells in the log of restrictions for secret stores that are not loaded. Called once what the configuration names is loaded.
 pub fn check_scopes(snapshot: &Snapshot) {

@@ -40,8 +40,7 @@ errors! { "state";
     Get { store: String, key: String, why: String } = "ERR_STATE_GET", http 500, grpc Internal,
         "fail to get {key} from state store {store}: {why}", with [Detail::GrpcReason("ERR_STATE_GET")];
     /// Several keys could not be read.
-    BulkGet { store: String, why: String } = "ERR_STATE_BULK_GET", http 500, grpc Internal,
-        "fail to get keys from state store {store}: {why}", with [Detail::GrpcReason("ERR_STATE_BULK_GET")];
+    BulkGet { why: String } = "ERR_STATE_BULK_GET", http 500, grpc Unknown, "{why}";
     /// A key to be written is empty.
     EmptyKey = "ERR_STATE_SAVE", http 400, grpc InvalidArgument, "state key cannot be empty", with [Detail::GrpcReason("ERR_STATE_SAVE")];
     /// A value is not the JSON that its content type says.
@@ -145,6 +144,14 @@ fn passed_on(mut error: ApiError, status: Option<&GrpcStatus>) -> ApiError {
         }));
     }
     error
+}
+
+/// A failed bulk read: gRPC clients see whatever status a pluggable component answers with.
+pub(super) fn of_bulk_get(error: ComponentError) -> ApiError {
+    let status = error.status.as_deref().map(|status| Box::new(tonic_status(status)));
+    let mut api = of_component(error, |why| Error::BulkGet { why });
+    api.status = status.or(api.status);
+    api
 }
 
 /// A failed query: what a pluggable component wants callers to see is told to the letter.

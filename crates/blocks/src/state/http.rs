@@ -1,10 +1,15 @@
 //! The state API over HTTP: wire messages of paths, queries and bodies.
 
-use super::{CONTENT_TYPE, Error, State, Store, UNKNOWN_WORD, malformed, transaction};
+use super::{
+    State, Store,
+    convert::{UNKNOWN_WORD, Write},
+    malformed, query as queries,
+    transaction::{self, Step},
+};
 use crate::loose::{self, Texts, loose};
 use api::{
     ApiError, HttpRequest, HttpResponse, json,
-    request::{self, json_content, no_content, raw_json, set_metadata_headers},
+    request::{json_content, no_content, raw_json, set_metadata_headers},
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -14,8 +19,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use wire::{
     common::v1::{Etag, StateItem, StateOptions},
     runtime::v1::{
-        BulkStateItem, DeleteStateRequest, ExecuteStateTransactionRequest, GetBulkStateRequest, GetStateRequest,
-        QueryStateItem, QueryStateRequest, SaveStateRequest, TransactionalStateOperation,
+        BulkStateItem, DeleteStateRequest, GetBulkStateRequest, GetStateRequest, QueryStateItem, QueryStateRequest,
     },
 };
 
@@ -48,7 +52,7 @@ loose! {
 }
 
 loose! {
-    struct Step<'a> {
+    struct Operation<'a> {
         operation: String = "operation",
         request: Item<'a> = "request",
     }
@@ -56,14 +60,14 @@ loose! {
 
 loose! {
     struct Transaction<'a> {
-        operations: Vec<Step<'a>> = "operations",
+        operations: Vec<Operation<'a>> = "operations",
         metadata: Texts = "metadata",
     }
 }
 
 impl Item<'_> {
-    /// The item as a wire message; `body` is what it was read from.
-    fn into_wire(self, store: &Store<'_>, body: &Bytes) -> StateItem {
+    /// The item as a write; `body` is what it was read from.
+    fn into_write(self, store: &Store<'_>, body: &Bytes) -> Write {
         let text = loose::compact(self.value);
         let value = match store.plain(&text) {
             Cow::Owned(plain) => Bytes::from(plain),
@@ -72,20 +76,20 @@ impl Item<'_> {
                 Cow::Borrowed(text) => loose::part_of(body, text),
             },
         };
-        let mut metadata = self.metadata.0;
-        if !self.content_type.is_empty() {
-            metadata.entry(CONTENT_TYPE.into()).or_insert(self.content_type);
-        }
         let options = StateOptions {
             concurrency: concurrency(&self.options.concurrency),
             consistency: consistency(&self.options.consistency),
         };
-        StateItem {
+        let item = StateItem {
             key: self.key,
             value,
             etag: Some(Etag { value: self.etag }),
-            metadata,
+            metadata: self.metadata.0,
             options: Some(options),
+        };
+        Write {
+            item,
+            content_type: Some(self.content_type).filter(|told| !told.is_empty()),
         }
     }
 }
@@ -124,11 +128,10 @@ pub(super) async fn get(block: &State, request: HttpRequest) -> Result<HttpRespo
         metadata: request.query_metadata(),
     };
     let found = block.get(&request.cx, message).await?;
-    let mut response = if found.data.is_empty() {
-        no_content()
-    } else {
-        raw_json(StatusCode::OK, found.data)
-    };
+    if found.data.is_empty() {
+        return Ok(no_content());
+    }
+    let mut response = raw_json(StatusCode::OK, found.data);
     if let Ok(etag) = HeaderValue::from_str(&found.etag)
         && !found.etag.is_empty()
     {
@@ -154,12 +157,12 @@ pub(super) async fn save(block: &State, mut request: HttpRequest) -> Result<Http
     let items = json::parse::<Option<Vec<Option<Item<'_>>>>>(&body)
         .map_err(broken)?
         .unwrap_or_default();
-    let to_wire = |item: Option<Item<'_>>| match item {
-        Some(item) if !item.key.is_empty() => Ok(item.into_wire(&store, &body)),
+    let to_write = |item: Option<Item<'_>>| match item {
+        Some(item) if !item.key.is_empty() => Ok(item.into_write(&store, &body)),
         _ => Err(malformed::Error::NoKey.into()),
     };
-    let states = items.into_iter().map(to_wire).collect::<Result<Vec<_>, ApiError>>()?;
-    block.save(&request.cx, SaveStateRequest { store_name, states }).await?;
+    let writes = items.into_iter().map(to_write).collect::<Result<Vec<_>, ApiError>>()?;
+    block.write(&request.cx, &store, writes).await?;
     Ok(no_content())
 }
 
@@ -253,17 +256,20 @@ pub(super) async fn transact(block: &State, mut request: HttpRequest) -> Result<
     let read = json::parse::<Option<Transaction<'_>>>(&body)
         .map_err(not_json)?
         .unwrap_or_default();
-    let to_wire = |step: Step<'_>| TransactionalStateOperation {
-        operation_type: step.operation,
-        request: Some(step.request.into_wire(&store, &body)),
+    let step = |operation: Operation<'_>| Step {
+        operation: operation.operation,
+        write: operation.request.into_write(&store, &body),
     };
-    let operations = read.operations.into_iter().map(to_wire).collect();
-    let message = ExecuteStateTransactionRequest {
-        store_name,
-        operations,
-        metadata: read.metadata.0,
-    };
-    block.transact(&request.cx, message).await?;
+    let steps = read.operations.into_iter().map(step).collect();
+    block
+        .transact_steps(
+            &request.cx,
+            &store,
+            transaction::transactions(&store)?,
+            steps,
+            read.metadata.0,
+        )
+        .await?;
     Ok(no_content())
 }
 
@@ -279,9 +285,9 @@ struct Found<'a> {
 
 pub(super) async fn query(block: &State, mut request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let store_name = request.param("store").to_owned();
-    block.can_query(&request.cx, &store_name)?;
+    queries::queries(&Store::find(&request.cx, &store_name)?)?;
     let body = whole(&mut request).await?;
-    let query = json::parse::<&RawValue>(&body).map_err(not_json)?.get().to_owned();
+    let query = String::from_utf8_lossy(&body).into_owned();
     let message = QueryStateRequest {
         store_name,
         query,
@@ -299,15 +305,5 @@ pub(super) async fn query(block: &State, mut request: HttpRequest) -> Result<Htt
         token: found.token,
         metadata: found.metadata.into_iter().collect(),
     };
-    Ok(request::json_content(StatusCode::OK, &answer))
-}
-
-impl State {
-    fn can_query(&self, cx: &api::Cx, name: &str) -> Result<(), ApiError> {
-        let store = Store::find(cx, name)?;
-        match store.instance.queries().filter(|_| !store.encrypts()) {
-            Some(_) => Ok(()),
-            None => Err(Error::NoQueries { store: name.into() }.into()),
-        }
-    }
+    Ok(json_content(StatusCode::OK, &answer))
 }

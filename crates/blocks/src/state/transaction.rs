@@ -1,36 +1,59 @@
 //! Transactions: several writes as one.
 
-use super::{Error, State, Store, delete, error, set};
+use super::{Error, State, Store, convert, convert::Write};
 use crate::outbound;
 use api::{ApiError, Cx, Transport};
 use component::{
-    Kind, Metadata,
+    ComponentError, Kind, Metadata,
     state::{Operation, Transactions},
 };
-use wire::{
-    common::v1::StateItem,
-    runtime::v1::{ExecuteStateTransactionRequest, TransactionalStateOperation},
-};
+use wire::runtime::v1::{ExecuteStateTransactionRequest, TransactionalStateOperation};
 
 const UPSERT: &str = "upsert";
 const DELETE: &str = "delete";
+
+/// One operation of a transaction as it was asked for.
+pub(super) struct Step {
+    /// `upsert` or `delete`.
+    pub(super) operation: String,
+    /// The key and, for an upsert, its value.
+    pub(super) write: Write,
+}
+
+impl From<TransactionalStateOperation> for Step {
+    fn from(operation: TransactionalStateOperation) -> Self {
+        Self {
+            operation: operation.operation_type,
+            write: operation.request.unwrap_or_default().into(),
+        }
+    }
+}
 
 impl State {
     /// Carries out all operations in their order, or none.
     pub async fn transact(&self, cx: &Cx, request: ExecuteStateTransactionRequest) -> Result<(), ApiError> {
         let store = Store::find(cx, &request.store_name)?;
         let transactions = transactions(&store)?;
-        if request.operations.is_empty() {
+        let steps = request.operations.into_iter().map(Step::from).collect();
+        self.transact_steps(cx, &store, transactions, steps, request.metadata)
+            .await
+    }
+
+    pub(super) async fn transact_steps(
+        &self,
+        cx: &Cx,
+        store: &Store<'_>,
+        transactions: &dyn Transactions,
+        steps: Vec<Step>,
+        metadata: Metadata,
+    ) -> Result<(), ApiError> {
+        if steps.is_empty() {
             return Ok(());
         }
-        let planned = request
-            .operations
-            .into_iter()
-            .map(|operation| plan(&store, operation, cx.transport));
+        let planned = steps.into_iter().map(|step| plan(store, step, cx.transport));
         let operations = planned.collect::<Result<Vec<_>, ApiError>>()?;
-        check_size(&store, transactions, operations.len()).await?;
-        self.commit(cx, &store, transactions, operations, request.metadata)
-            .await
+        check_size(store, transactions, operations.len()).await?;
+        self.commit(cx, store, transactions, operations, metadata).await
     }
 
     /// Carries out operations whose keys are whole and whose values are as they are stored. What the store is to do besides,
@@ -75,28 +98,24 @@ async fn check_size(store: &Store<'_>, transactions: &dyn Transactions, count: u
     }
 }
 
-fn failed(error: component::ComponentError) -> ApiError {
-    error::of_component(error, |why| Error::Transaction { why })
+/// A transaction's failure is one of its own, whatever the store says about entity tags or wants callers to see.
+fn failed(error: ComponentError) -> ApiError {
+    Error::Transaction { why: error.message }.into()
 }
 
-/// An operation of the wire as one of the store. The names of operations are what they are, case and all.
-fn plan(
-    store: &Store<'_>,
-    operation: TransactionalStateOperation,
-    transport: Transport,
-) -> Result<Operation, ApiError> {
-    let item = operation.request.unwrap_or_default();
-    match operation.operation_type.as_str() {
+/// An operation as one of the store. The names of operations are what they are, case and all.
+fn plan(store: &Store<'_>, step: Step, transport: Transport) -> Result<Operation, ApiError> {
+    let mut write = step.write;
+    match step.operation.as_str() {
         UPSERT => {
-            let item = StateItem {
-                key: store.key(&item.key)?,
-                ..item
-            };
-            Ok(Operation::Upsert(set(store, item, transport).map_err(failed)?))
+            write.item.key = store.key(&write.item.key)?;
+            Ok(Operation::Upsert(
+                convert::set(store, write, transport).map_err(failed)?,
+            ))
         }
-        DELETE => Ok(Operation::Delete(delete(store, item, transport)?)),
+        DELETE => Ok(Operation::Delete(convert::delete(store, write.item, transport)?)),
         _ => Err(Error::UnknownOperation {
-            operation: operation.operation_type,
+            operation: step.operation,
         }
         .into()),
     }
