@@ -3,7 +3,7 @@
 //! **What for:** `state.redis` (hashes, or JSON documents where the server has the modules) and `pubsub.redis` (streams with
 //! consumer groups), against one server, a master behind sentinels, or a cluster. **What enters:** [`COMPONENTS`] is the
 //! family's list, which the catalog joins with others. **What leaves:** commands to Redis. **What may live here:** components
-//! that need nothing but a Redis server; they share [`options`](crate::options) and one kind of [`link`](crate::link).
+//! that need nothing but a Redis server; they share the options of a connection and the link that keeps it open.
 
 use component::{Entry, entry};
 
@@ -13,7 +13,6 @@ mod link;
 mod options;
 mod pubsub;
 mod state;
-
 mod tls;
 
 #[cfg(test)]

@@ -5,9 +5,14 @@ use crate::{
     error,
     options::Connection,
 };
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value, aio::ConnectionLike};
 use std::{
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,14 +50,16 @@ impl Pauses {
     }
 }
 
+type Dialing = Shared<BoxFuture<'static, RedisResult<Conn>>>;
+
 /// What is open now.
 #[derive(Default)]
 struct Slot {
     conn: Option<Conn>,
-    /// Counts the connections there have been, so that one failure is blamed on one connection only.
+    /// The opening that is under way. All who need it wait for it together, each as long as it likes.
+    dialing: Option<Dialing>,
+    /// Counts the openings there have been, so that one failure is blamed on one connection only.
     serial: u64,
-    /// When and why opening failed last.
-    failed: Option<(Instant, RedisError)>,
     closed: bool,
 }
 
@@ -60,7 +67,6 @@ struct Slot {
 pub(crate) struct Link {
     target: Arc<Target>,
     slot: Mutex<Slot>,
-    dialing: tokio::sync::Mutex<()>,
     pauses: Pauses,
     answer_timeout: Option<Duration>,
 }
@@ -77,7 +83,6 @@ impl Link {
         Self {
             target,
             slot: Mutex::default(),
-            dialing: tokio::sync::Mutex::default(),
             pauses: Pauses::new(options),
             answer_timeout: options.read_timeout.0,
         }
@@ -111,6 +116,7 @@ impl Link {
         let mut slot = self.slot.lock();
         slot.closed = true;
         slot.conn = None;
+        slot.dialing = None;
     }
 
     async fn send(&self, repeat: Repeat, request: Request<'_>) -> RedisResult<Value> {
@@ -167,48 +173,41 @@ impl Link {
         })
     }
 
-    /// The open connection and its serial number. One caller opens it; those who came meanwhile share the outcome.
+    /// The open connection and its serial number.
     async fn open(&self) -> RedisResult<(u64, Conn)> {
-        let came = Instant::now();
-        if let Some(open) = self.current(None)? {
-            return Ok(open);
-        }
-        let _only = self.dialing.lock().await;
-        if let Some(open) = self.current(Some(came))? {
-            return Ok(open);
-        }
-        let outcome = self.target.connect(self.answer_timeout).await;
+        let (serial, dialing) = {
+            let mut slot = self.slot.lock();
+            if slot.closed {
+                return Err(closed());
+            }
+            if let Some(conn) = slot.conn.as_ref().filter(|conn| !conn.is_lost()) {
+                return Ok((slot.serial, conn.clone()));
+            }
+            if slot.dialing.is_none() {
+                let (target, timeout) = (self.target.clone(), self.answer_timeout);
+                slot.serial += 1;
+                slot.dialing = Some(async move { target.connect(timeout).await }.boxed().shared());
+            }
+            (slot.serial, slot.dialing.clone())
+        };
+        let Some(dialing) = dialing else {
+            return Err(closed());
+        };
+        let outcome = match self.answer_timeout {
+            None => dialing.await,
+            Some(limit) => tokio::time::timeout(limit, dialing)
+                .await
+                .map_err(|_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut)))?,
+        };
         let mut slot = self.slot.lock();
         if slot.closed {
             return Err(closed());
         }
-        match outcome {
-            Ok(conn) => {
-                slot.serial += 1;
-                slot.failed = None;
-                slot.conn = Some(conn.clone());
-                Ok((slot.serial, conn))
-            }
-            Err(error) => {
-                slot.failed = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
+        // The first who learns of the outcome keeps it for those who come later.
+        if slot.serial == serial && slot.dialing.take().is_some() {
+            slot.conn = outcome.as_ref().ok().cloned();
         }
-    }
-
-    /// What is open; an error if opening failed after `came`.
-    fn current(&self, came: Option<Instant>) -> RedisResult<Option<(u64, Conn)>> {
-        let slot = self.slot.lock();
-        if slot.closed {
-            return Err(closed());
-        }
-        if let Some(conn) = slot.conn.as_ref().filter(|conn| !conn.is_lost()) {
-            return Ok(Some((slot.serial, conn.clone())));
-        }
-        match (&slot.failed, came) {
-            (Some((when, error)), Some(came)) if *when >= came => Err(error.clone()),
-            _ => Ok(None),
-        }
+        outcome.map(|conn| (serial, conn))
     }
 
     /// Forgets the connection with this serial number.

@@ -25,6 +25,8 @@ const ACKS_AT_ONCE: usize = 100;
 const ACKS_GATHERED: Duration = Duration::from_millis(5);
 /// How long to leave Redis alone after a command failed.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How old a message in our hands is at least before Redis is told of it again.
+const LEAST_AGE: Duration = Duration::from_millis(20);
 /// How long a subscription that closes tries to reach Redis, at most.
 const FAREWELL: Duration = Duration::from_secs(6);
 
@@ -180,7 +182,7 @@ impl Work {
         let redelivery = self.settings.redelivery?;
         let stream = self.stream.clone();
         if now >= self.touch_at {
-            let age = redelivery.timeout / 3;
+            let age = (redelivery.timeout / 3).max(LEAST_AGE);
             self.touch_at = now + age / 2;
             let ids = self.ledger.stale(now, age);
             if !ids.is_empty() {

@@ -430,6 +430,13 @@ async fn a_server_that_was_gone_is_found_again() {
         assert!(outcome.expect_err("hangs").is_transient());
     }
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    let started = Instant::now();
+    state.set(set("k", "meanwhile")).await.expect_err("still hangs");
+    assert!(
+        started.elapsed() < Duration::from_millis(2500),
+        "{:?}",
+        started.elapsed()
+    );
     server.signal("CONT");
     state.set(set("k", "4")).await.expect("goes on");
     state.close().await;

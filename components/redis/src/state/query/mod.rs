@@ -92,7 +92,13 @@ impl Index {
     fn create(&self) -> Cmd {
         let mut command = redis::cmd("FT.CREATE");
         // Without stop words: "or" and "in" can be values like any other.
-        command.arg(&self.name).arg("ON").arg("JSON").arg("STOPWORDS").arg(0).arg("SCHEMA");
+        command
+            .arg(&self.name)
+            .arg("ON")
+            .arg("JSON")
+            .arg("STOPWORDS")
+            .arg(0)
+            .arg("SCHEMA");
         for (i, column) in self.indexes.iter().enumerate() {
             let kind = match column.kind {
                 Kind::Text => "TEXT",
