@@ -5,6 +5,7 @@
 //! that wants to go again must take its turn behind the one who waits. The system lets go of the locks of a program that
 //! dies. Correctness does not depend on it: SQLite's own lock stays what decides.
 
+use super::share_rights;
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -28,11 +29,17 @@ impl Gate {
         let open = |suffix: &str| {
             let mut path = database.as_os_str().to_owned();
             path.push(suffix);
-            OpenOptions::new()
+            let path = PathBuf::from(path);
+            let is_new = !path.exists();
+            let file = OpenOptions::new()
                 .create(true)
                 .truncate(false)
                 .write(true)
-                .open(PathBuf::from(path))
+                .open(&path)?;
+            if is_new {
+                share_rights(database, &path);
+            }
+            io::Result::Ok(file)
         };
         Ok(Self {
             turn: open("-turn")?,

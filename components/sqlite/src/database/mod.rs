@@ -38,13 +38,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Opens the connection that writes. It sets the journal mode and syncs each commit, unless told otherwise later.
+    /// Opens the connection that writes. It sets the journal mode. SQLite's default syncs each commit (`synchronous=FULL`);
+    /// a connection string with `_pragma=synchronous(NORMAL)` trades that for speed.
     pub(crate) fn writer(&self) -> Result<Connection, Error> {
         let connection = self.connect(self.busy_timeout)?;
         if !self.location.is_read_only() && !self.location.is_memory() {
             self.set_journal_mode(&connection);
         }
-        connection.pragma_update(None, "synchronous", "FULL")?;
         Ok(connection)
     }
 
@@ -109,5 +109,14 @@ pub(crate) fn create_folder_of(location: &Location) -> std::io::Result<()> {
     match location.path().and_then(Path::parent) {
         Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder),
         _ => Ok(()),
+    }
+}
+
+/// Gives a file beside the database the rights that the database has, as SQLite does with its own: whoever may write the
+/// one must be able to write the other.
+pub(crate) fn share_rights(database: &Path, beside: &Path) {
+    let shared = std::fs::metadata(database).and_then(|of| std::fs::set_permissions(beside, of.permissions()));
+    if let Err(error) = shared {
+        tracing::debug!("the rights of {}: {error}", beside.display());
     }
 }

@@ -165,3 +165,58 @@ fn migrations_are_done_once() {
         .unwrap();
     assert_eq!(level, "2");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_fails_requests_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let worker = worker(folder.path());
+    let limit = |pages: i64| {
+        worker.call(Access::Read, move |connection| {
+            Ok(
+                connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
+                    row.get::<_, i64>(0)
+                })?,
+            )
+        })
+    };
+    worker
+        .call(Access::Statement, |connection| {
+            Ok(connection.execute("CREATE TABLE big (x)", [])?)
+        })
+        .await
+        .unwrap();
+    limit(10).await.unwrap();
+    for access in [Access::Statement, Access::Whole] {
+        let insert = |n: i64| {
+            worker.call(access, move |connection| {
+                if n == 0 {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                let size = if n == 5 { 100_000 } else { 1 };
+                Ok(connection.execute("INSERT INTO big VALUES (zeroblob(?1))", [size])?)
+            })
+        };
+        let done = futures_util::future::join_all((0..10).map(insert)).await;
+        let error = done[5].as_ref().unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        // What was answered as done is there; what was not is not.
+        let good = done.iter().filter(|result| result.is_ok()).count();
+        let rows = worker.call(Access::Read, |connection| {
+            Ok(connection.query_row("SELECT count(*) FROM big", [], |row| row.get::<_, u32>(0))?)
+        });
+        assert_eq!(rows.await.unwrap() as usize, good);
+        limit(1000).await.unwrap();
+        insert(5).await.unwrap();
+        worker
+            .call(Access::Statement, |connection| {
+                Ok(connection.execute("DELETE FROM big", [])?)
+            })
+            .await
+            .unwrap();
+        worker
+            .call(Access::Read, |connection| Ok(connection.execute_batch("VACUUM")?))
+            .await
+            .unwrap();
+        limit(10).await.unwrap();
+    }
+}

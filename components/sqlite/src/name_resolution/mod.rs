@@ -107,6 +107,13 @@ struct Hosts {
     namespace: String,
 }
 
+/// What is dropped without being closed leaves no task behind.
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
 impl Component for Resolver {
     const NAMES: &'static [&'static str] = &["sqlite"];
     const SUMMARY: &'static str = "Finds the sidecars of one machine in a SQLite file that they share.";
@@ -256,7 +263,6 @@ impl Hosts {
                last_update INTEGER NOT NULL
              );
              CREATE UNIQUE INDEX IF NOT EXISTS {table}_address_idx ON {table} (address);
-             CREATE INDEX IF NOT EXISTS {table}_app_id_idx ON {table} (app_id);
              CREATE INDEX IF NOT EXISTS {table}_last_update_idx ON {table} (last_update)"
         );
         migrate(&connection, &self.metadata_table, MIGRATIONS_KEY, &[create])?;
@@ -307,14 +313,24 @@ impl Hosts {
     }
 
     /// The addresses of an application's sidecars, in no order, so that calls spread over them.
+    ///
+    /// The original neither writes the namespace nor looks at it. So a row without one is in every namespace, and only
+    /// if there is none for the namespace that is asked for, those of others are taken.
     fn find(&self, connection: &Connection, namespace: &str, app_id: &str) -> Result<Vec<String>, Error> {
         let sql = format!(
-            "SELECT address FROM {} WHERE app_id = ?1 AND namespace = ?2 AND last_update >= unixepoch() - ?3
-             ORDER BY random()",
+            "SELECT namespace NOT IN ('', ?2) AS elsewhere, address FROM {}
+             WHERE app_id = ?1 AND last_update >= unixepoch() - ?3 ORDER BY elsewhere, random()",
             self.table
         );
         let mut select = connection.prepare_cached(&sql)?;
-        let addresses = select.query_map(params![app_id, namespace, self.interval], |row| row.get(0))?;
-        Ok(addresses.collect::<Result<_, _>>()?)
+        let rows = select.query_map(params![app_id, namespace, self.interval], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        let mut rows: Vec<(bool, String)> = rows.collect::<Result<_, _>>()?;
+        if let Some((first, _)) = rows.first() {
+            let first = *first;
+            rows.retain(|(elsewhere, _)| *elsewhere == first);
+        }
+        Ok(rows.into_iter().map(|(_, address)| address).collect())
     }
 }

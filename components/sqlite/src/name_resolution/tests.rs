@@ -50,7 +50,19 @@ async fn sidecars_find_each_other_until_they_close() {
     );
     assert_eq!(resolve(&a, "b", "default").await, ["127.0.0.1:1002", "127.0.0.1:1003"]);
     assert_eq!(resolve(&b, "a", "default").await, ["127.0.0.1:1001"]);
-    assert!(resolve(&a, "b", "elsewhere").await.is_empty());
+    assert_eq!(resolve(&a, "a", "elsewhere").await, ["127.0.0.1:1001"]);
+    // What the original writes has no namespace, and is found from all.
+    raw(folder.path())
+        .execute(
+            "INSERT INTO hosts VALUES ('x', '127.0.0.1:1009', 'a', '', unixepoch())",
+            [],
+        )
+        .unwrap();
+    assert_eq!(resolve(&a, "a", "default").await, ["127.0.0.1:1001", "127.0.0.1:1009"]);
+    assert_eq!(resolve(&a, "a", "elsewhere").await, ["127.0.0.1:1009"]);
+    raw(folder.path())
+        .execute("DELETE FROM hosts WHERE registration_id = 'x'", [])
+        .unwrap();
     assert!(resolve(&a, "c", "default").await.is_empty());
     assert!(!a.cacheable());
     other.close().await;

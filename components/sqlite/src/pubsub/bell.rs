@@ -1,6 +1,7 @@
 //! Waking consumers, also those of other processes: each listens on a Unix socket beside the database, and whoever
 //! publishes sends it an empty datagram. The socket of a process that has died refuses, which tells that it has.
 
+use crate::database::share_rights;
 use std::{
     io,
     os::unix::net::UnixDatagram as StdDatagram,
@@ -16,8 +17,7 @@ const LONGEST_PATH: usize = 100;
 #[derive(Debug)]
 pub(super) struct Bell {
     socket: StdDatagram,
-    folder: Option<PathBuf>,
-    prefix: String,
+    database: Option<PathBuf>,
 }
 
 /// What ringing told.
@@ -43,28 +43,29 @@ impl Bell {
     pub(super) fn new(database: Option<&Path>) -> io::Result<Self> {
         let socket = StdDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        let database = database.map(std::path::absolute).transpose()?;
-        let name = database.as_deref().and_then(Path::file_name);
         Ok(Self {
             socket,
-            prefix: name.map_or_else(|| "pubsub".into(), |name| name.to_string_lossy().into_owned()),
-            folder: database.as_deref().and_then(Path::parent).map(Path::to_owned),
+            database: database.map(std::path::absolute).transpose()?,
         })
     }
 
     /// Opens a socket of one's own.
     pub(super) fn listen(&self) -> io::Result<Ear> {
         let unique = Uuid::new_v4().simple().to_string();
-        let beside = format!("{}-{}.sock", self.prefix, &unique[..12]);
-        let (path, name) = match &self.folder {
-            Some(folder) if folder.as_os_str().len() + beside.len() < LONGEST_PATH => (folder.join(&beside), beside),
-            _ => {
-                let path = std::env::temp_dir().join(format!("pubsub-{}.sock", &unique[..12]));
-                let name = path.to_string_lossy().into_owned();
-                (path, name)
-            }
-        };
+        let beside = self.database.as_deref().and_then(|database| {
+            let name = format!("{}-{}.sock", database.file_name()?.to_string_lossy(), &unique[..12]);
+            let path = database.with_file_name(&name);
+            (path.as_os_str().len() < LONGEST_PATH).then_some((path, name))
+        });
+        let (path, name) = beside.unwrap_or_else(|| {
+            let path = std::env::temp_dir().join(format!("pubsub-{}.sock", &unique[..12]));
+            let name = path.to_string_lossy().into_owned();
+            (path, name)
+        });
         let socket = UnixDatagram::bind(&path)?;
+        if let Some(database) = &self.database {
+            share_rights(database, &path);
+        }
         Ok(Ear { socket, path, name })
     }
 
@@ -88,8 +89,8 @@ impl Bell {
     }
 
     fn path_of(&self, name: &str) -> (PathBuf, bool) {
-        match &self.folder {
-            Some(folder) if !name.contains('/') => (folder.join(name), true),
+        match &self.database {
+            Some(database) if !name.contains('/') => (database.with_file_name(name), true),
             _ => (PathBuf::from(name), false),
         }
     }

@@ -284,6 +284,7 @@ impl Core {
     pub(super) fn fail(&mut self, now: Instant) {
         self.under_way = None;
         self.more = true;
+        self.untrimmed += 1;
         self.dirty_since.get_or_insert(now);
         self.errors = self.errors.saturating_add(1);
         let longest = Duration::from_millis(50).saturating_mul(2u32.saturating_pow(self.errors.min(7)));

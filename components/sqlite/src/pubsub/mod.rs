@@ -23,6 +23,8 @@ mod retention;
 mod schema;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub use options::{InitialOffset, Options};
@@ -73,6 +75,13 @@ struct Shared {
     bell: Bell,
     stop: CancellationToken,
     next_sweep: AtomicI64,
+}
+
+/// What is dropped without being closed leaves no task behind.
+impl Drop for PubSub {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
 }
 
 impl Component for PubSub {

@@ -1,12 +1,13 @@
+mod inbox;
+
 use super::*;
 use bytes::Bytes;
 use component::{
     Config, Properties,
-    pubsub::{BulkEntry, BulkMessage, Message, PubSub as _},
+    pubsub::{BulkEntry, PubSub as _},
 };
-use parking_lot::Mutex;
-use std::{collections::HashMap, path::Path, time::Instant};
-use tokio::sync::Semaphore;
+use inbox::Inbox;
+use std::{path::Path, time::Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -21,85 +22,6 @@ async fn open_with(folder: &Path, group: &str, more: &[(&str, &str)]) -> PubSub 
     PubSub::open(Options::decode(&properties).unwrap(), Open::default())
         .await
         .unwrap()
-}
-
-/// Writes down what it gets.
-#[derive(Default)]
-struct Inbox {
-    messages: Mutex<Vec<(Message, Instant)>>,
-    /// How often each text is refused.
-    refusals: Mutex<HashMap<String, u32>>,
-    /// If given, each message waits for a permit.
-    permits: Option<Semaphore>,
-}
-
-#[async_trait]
-impl Handler for Inbox {
-    async fn handle(&self, message: Message) -> Result<(), ComponentError> {
-        if let Some(permits) = &self.permits {
-            permits.acquire().await.unwrap().forget();
-        }
-        let text = String::from_utf8(message.data.to_vec()).unwrap();
-        self.messages.lock().push((message, Instant::now()));
-        assert!(text != "panic", "a handler's fault");
-        match self.refusals.lock().get_mut(&text) {
-            Some(left) if *left > 0 => {
-                *left -= 1;
-                Err(ComponentError::transient("refused"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl BulkHandler for Inbox {
-    async fn handle(&self, message: BulkMessage) -> FailedEntries {
-        let mut failed = Vec::new();
-        for entry in message.entries {
-            let single = Message {
-                topic: format!("{}:{}", message.topic, entry.entry_id),
-                data: entry.data,
-                content_type: Some(entry.content_type),
-                metadata: entry.metadata,
-            };
-            if let Err(error) = Handler::handle(self, single).await {
-                failed.push((entry.entry_id, error));
-            }
-        }
-        failed
-    }
-}
-
-impl Inbox {
-    fn refusing(text: &str, times: u32) -> Arc<Self> {
-        let inbox = Self::default();
-        inbox.refusals.lock().insert(text.into(), times);
-        Arc::new(inbox)
-    }
-
-    fn gated() -> Arc<Self> {
-        Arc::new(Self {
-            permits: Some(Semaphore::new(0)),
-            ..Self::default()
-        })
-    }
-
-    fn texts(&self) -> Vec<String> {
-        let messages = self.messages.lock();
-        messages
-            .iter()
-            .map(|(message, _)| String::from_utf8_lossy(&message.data).into_owned())
-            .collect()
-    }
-
-    fn len(&self) -> usize {
-        self.messages.lock().len()
-    }
-
-    async fn wait_for(&self, count: usize) {
-        until(&format!("{count} messages"), || self.len() >= count).await;
-    }
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
@@ -378,6 +300,14 @@ async fn who_sleeps_is_woken() {
     );
     let inbox = Arc::new(Inbox::default());
     let _subscription = b.subscribe(on("t"), inbox.clone()).await.unwrap();
+    let _same_group = b.subscribe(on("t"), inbox.clone()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // The version that a connection sees changes with each transaction of another one.
+    let watcher = Connection::open(folder.path().join("log.db")).unwrap();
+    let version = || -> i64 { watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap() };
+    let before = version();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(version(), before, "somebody writes though nothing happens");
     for n in 1..=10 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let began = Instant::now();

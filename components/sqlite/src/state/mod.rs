@@ -38,6 +38,13 @@ pub struct State {
     tasks: TaskTracker,
 }
 
+/// What is dropped without being closed leaves no task behind.
+impl Drop for State {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
 impl Component for State {
     const NAMES: &'static [&'static str] = &["sqlite", "sqlite3"];
     const SUMMARY: &'static str =
@@ -217,6 +224,9 @@ impl KeysLike for State {
         limit: Option<u32>,
         token: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), ComponentError> {
+        if pattern.is_empty() {
+            return Err(ComponentError::permanent("keys like pattern cannot be empty"));
+        }
         let after = match token.as_deref() {
             None | Some("") => 0,
             Some(text) => text

@@ -363,7 +363,7 @@ async fn many_at_once() {
     ];
     let error = store.bulk_set(wrong).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::EtagMismatch);
-    assert!(error.message.contains("less than -1"), "{error}");
+    assert!(error.message.contains("must be -1 or greater"), "{error}");
     assert_eq!(get(&store, "k1").await.unwrap().data, "2");
     let deletes = (0..100)
         .map(|n| Delete {

@@ -4,7 +4,7 @@ use super::{reads::TIME_FORMAT, table::Table};
 use crate::database::Error;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use component::{
-    ComponentError, Metadata,
+    ComponentError, ErrorKind, Metadata,
     state::{Concurrency, Delete, Set, ttl_seconds},
 };
 use jiff::Timestamp;
@@ -92,21 +92,11 @@ impl Write {
                         .prepare_cached(&table.update)?
                         .execute(params![key, value, is_binary, new_etag, expires, etag])?,
                 };
-                if changed > 0 {
-                    Ok(())
-                } else if matches!(condition, Condition::Absent) {
-                    Err(ComponentError::etag_mismatch("the key has a value and no etag was given").into())
-                } else {
-                    Err(ComponentError::etag_mismatch("the etag is not the current one").into())
-                }
+                must_have_changed(changed)
             }
             Self::Delete { key, etag: Some(etag) } => {
                 let mut statement = connection.prepare_cached(&table.delete_matching)?;
-                if statement.execute([key, etag])? > 0 {
-                    Ok(())
-                } else {
-                    Err(ComponentError::etag_mismatch("the etag is not the current one").into())
-                }
+                must_have_changed(statement.execute([key, etag])?)
             }
             Self::Delete { key, etag: None } => {
                 connection.prepare_cached(&table.delete)?.execute([key])?;
@@ -152,7 +142,7 @@ fn to_text(value: &[u8], content_type: Option<&str>) -> (String, bool) {
 fn expiration(metadata: &Metadata) -> Result<Option<String>, ComponentError> {
     match ttl_seconds(metadata)? {
         Some(seconds @ ..-1) => Err(ComponentError::permanent(format!(
-            "incorrect value for metadata ttlInSeconds: {seconds} is less than -1"
+            "error parsing TTL: incorrect value for metadata 'ttlInSeconds': must be -1 or greater, not {seconds}"
         ))),
         Some(seconds @ 1..) => {
             let now = Timestamp::now().as_second();
@@ -163,4 +153,13 @@ fn expiration(metadata: &Metadata) -> Result<Option<String>, ComponentError> {
         }
         _ => Ok(None),
     }
+}
+
+/// A conditional write that wrote nothing has met another entity tag.
+fn must_have_changed(rows: usize) -> Result<(), Error> {
+    if rows > 0 {
+        return Ok(());
+    }
+    let text = "possible etag mismatch. error from state store";
+    Err(ComponentError::new(ErrorKind::EtagMismatch, text).into())
 }

@@ -57,7 +57,18 @@ fn subscribe() -> Subscribe {
     }
 }
 
-/// What a process that is to be killed does: `publish FOLDER FIRST` or `consume FOLDER GROUP`.
+/// Takes messages and is never done with them.
+struct Hanging;
+
+#[async_trait]
+impl Handler for Hanging {
+    async fn handle(&self, _: Message) -> Result<(), ComponentError> {
+        println!("tells 2");
+        std::future::pending().await
+    }
+}
+
+/// What a process that is to be killed does: `publish FOLDER FIRST`, `consume FOLDER GROUP` or `hang FOLDER GROUP`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a role in the other test"]
 async fn child() {
@@ -75,11 +86,12 @@ async fn child() {
         }
     } else {
         let pubsub = open(&folder, words[2]).await;
-        let _subscription = pubsub
-            .subscribe(subscribe(), recorder(&folder, words[2]))
-            .await
-            .unwrap();
-        println!("ready 0");
+        let handler: Arc<dyn Handler> = match words[0] {
+            "hang" => Arc::new(Hanging),
+            _ => recorder(&folder, words[2]),
+        };
+        let _subscription = pubsub.subscribe(subscribe(), handler).await.unwrap();
+        println!("tells 1");
         std::future::pending::<()>().await;
     }
 }
@@ -166,7 +178,7 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
     let consume = format!("consume {} shaken", path.display());
     let mut consumers: Vec<Process> = (0..2).map(|_| Process::start(&consume)).collect();
     for consumer in &mut consumers {
-        assert_eq!(consumer.lines("ready").next(), Some(0));
+        assert_eq!(consumer.lines("tells").next(), Some(1));
     }
     let publishing = tokio::task::spawn_blocking({
         let path = path.clone();
@@ -208,4 +220,34 @@ async fn nothing_acknowledged_is_lost_when_processes_are_killed() {
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
     assert_eq!(sound, "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sleeps_takes_over_from_who_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pubsub = open(folder.path(), "g").await;
+    let mut hanging = Process::start(&format!("hang {} g", folder.path().display()));
+    let mut told = hanging.lines("tells");
+    assert_eq!(told.next(), Some(1), "it is ready");
+    let message = Publish {
+        topic: "t".into(),
+        data: "5 x".into(),
+        ..Publish::default()
+    };
+    pubsub.publish(message).await.unwrap();
+    assert_eq!(told.next(), Some(2), "it has the message");
+    let _subscription = pubsub
+        .subscribe(subscribe(), recorder(folder.path(), "g"))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(received(folder.path(), "g").is_empty());
+    drop(hanging);
+    let began = Instant::now();
+    while received(folder.path(), "g").is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("taken over after {:?}", began.elapsed());
+    pubsub.close().await;
 }
