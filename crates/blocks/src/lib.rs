@@ -12,4 +12,6 @@ pub mod metadata;
 mod outbound;
 pub mod secrets;
 pub mod state;
+#[cfg(test)]
+mod testing;
 pub mod unconfigured;

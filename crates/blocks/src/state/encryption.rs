@@ -2,12 +2,16 @@
 //!
 //! What is stored is `base64(nonce, cipher text, tag) || "||" || name of the key`.
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, Algorithm, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{
+    aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    rand,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use component::Properties;
 
 const SEPARATOR: &[u8] = b"||";
+const TAG_LEN: usize = 16;
 
 /// The fields of a component's metadata, first that of the key for what is written.
 const FIELDS: [&str; 2] = ["primaryEncryptionKey", "secondaryEncryptionKey"];
@@ -23,7 +27,7 @@ pub(super) struct Keys {
 
 struct Key {
     name: String,
-    key: RandomizedNonceKey,
+    key: LessSafeKey,
 }
 
 impl Keys {
@@ -39,16 +43,15 @@ impl Keys {
 
     /// The stored form of a value.
     pub(super) fn seal(&self, value: &[u8]) -> Result<Bytes, String> {
-        let mut sealed = Vec::with_capacity(NONCE_LEN + value.len() + 16);
-        sealed.extend_from_slice(&[0; NONCE_LEN]);
-        let mut text = value.to_vec();
-        let nonce = self
-            .primary
-            .key
-            .seal_in_place_append_tag(Aad::empty(), &mut text)
-            .map_err(|_| "encryption failed")?;
-        sealed[..NONCE_LEN].copy_from_slice(nonce.as_ref());
-        sealed.append(&mut text);
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).map_err(|_| "there is no randomness")?;
+        let mut sealed = Vec::with_capacity(NONCE_LEN + value.len() + TAG_LEN);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(value);
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let key = &self.primary.key;
+        let tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), &mut sealed[NONCE_LEN..]);
+        sealed.extend_from_slice(tag.map_err(|_| "encryption failed")?.as_ref());
         let mut out = STANDARD.encode(sealed).into_bytes();
         out.extend_from_slice(SEPARATOR);
         out.extend_from_slice(self.primary.name.as_bytes());
@@ -97,8 +100,8 @@ impl Key {
                 bytes.len()
             )
         })?;
-        let key =
-            RandomizedNonceKey::new(algorithm, &bytes).map_err(|_| format!("metadata field {field} is no key"))?;
+        let key = UnboundKey::new(algorithm, &bytes).map_err(|_| format!("metadata field {field} is no key"))?;
+        let key = LessSafeKey::new(key);
         let name = properties
             .get(&format!("{field}{NAME_SUFFIX}"))
             .unwrap_or(field)
