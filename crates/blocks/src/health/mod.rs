@@ -56,3 +56,6 @@ async fn outbound(block: &Health, _: HttpRequest) -> Result<HttpResponse, ApiErr
     }
     Ok(request::no_content())
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,7 +209,7 @@ fn document(found: GetMetadataResponse) -> Document {
         scheduler: found.scheduler.map(|s| Scheduler {
             connected_addresses: s.connected_addresses,
         }),
-        workflows: found.workflows.map(|w| Workflows {
+        workflows: found.workflows.filter(|w| w.connected_workers != 0).map(|w| Workflows {
             connected_workers: w.connected_workers,
         }),
         mcp_servers: found.mcp_servers.into_iter().map(|s| Named { name: s.name }).collect(),

@@ -8,8 +8,8 @@ use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
 use wire::runtime::v1::{
     ActorRuntime, AppConnectionHealthProperties, AppConnectionProperties, GetMetadataRequest, GetMetadataResponse,
-    MetadataHttpEndpoint, MetadataMcpServer, MetadataResiliency, MetadataWorkflowAccessPolicy, PubsubSubscription,
-    RegisteredComponents, SetMetadataRequest, ShutdownRequest,
+    MetadataHttpEndpoint, MetadataMcpServer, MetadataResiliency, MetadataWorkflowAccessPolicy, MetadataWorkflows,
+    PubsubSubscription, RegisteredComponents, SetMetadataRequest, ShutdownRequest,
 };
 
 errors! { "common";
@@ -117,6 +117,7 @@ impl Metadata {
                 .into_iter()
                 .map(|name| MetadataResiliency { name })
                 .collect(),
+            workflows: Some(MetadataWorkflows::default()),
             ..GetMetadataResponse::default()
         })
     }

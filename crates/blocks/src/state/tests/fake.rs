@@ -94,8 +94,8 @@ fn check(key: &str) -> Result<(), ComponentError> {
     }
 }
 
-fn check_all<'a>(keys: impl Iterator<Item = &'a String>) -> Result<(), ComponentError> {
-    keys.map(|key| check(key)).collect()
+fn check_all<'a>(mut keys: impl Iterator<Item = &'a String>) -> Result<(), ComponentError> {
+    keys.try_for_each(|key| check(key))
 }
 
 #[async_trait]
