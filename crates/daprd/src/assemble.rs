@@ -1,13 +1,17 @@
 //! The sidecar put together, in dependency order, and taken apart again.
 
 use crate::{
-    Args, Settings, names, observe, platform,
+    Args, Settings, app_config, names, observe, platform,
     servers::{Shared, Tasks},
     settings, stop,
 };
 use api::{Table, server::Bound};
 use app::App;
-use blocks::{bindings, health, metadata, secrets, state, unconfigured};
+use blocks::{
+    bindings, health,
+    metadata::{self, Actors, Metadata},
+    secrets, state, unconfigured,
+};
 use component::Registry;
 use invoke::Invoke;
 use pubsub::PubSub;
@@ -66,13 +70,17 @@ async fn one_life(args: &Args, settings: &Settings, host: Host) -> Result<(), Fa
     result
 }
 
+/// An address may be given as nothing in several spellings.
+fn absent(address: &str) -> bool {
+    address.trim().trim_matches(['"', '\'']).trim().is_empty()
+}
+
 /// What the log says of parts that are not configured, in the words that are looked for.
 fn announce_absent(args: &Args) {
-    let none = |address: &str| address.trim().trim_matches(['"', '\'']).trim().is_empty();
-    if none(&args.placement_host_address) {
+    if absent(&args.placement_host_address) {
         tracing::info!(target: "dapr.runtime.actor", "Actor runtime disabled: api error: code = Unavailable desc = placement service is not configured. Actors and Workflow APIs will be unavailable");
     }
-    if none(&args.scheduler_host_address) {
+    if absent(&args.scheduler_host_address) {
         tracing::warn!(target: "dapr.runtime.scheduler", "No scheduler host addresses provided. Scheduler disabled");
     }
 }
@@ -125,7 +133,7 @@ async fn with_telemetry(
     secrets::check_scopes(&snapshot);
     let runtime = Arc::new(Runtime::new(info, snapshot));
     let app = app(settings, &runtime, metrics)?;
-    let parts = Parts::new(settings, host, &runtime, app.clone(), resolver, metrics, tracer);
+    let parts = Parts::new(settings, !absent(&args.placement_host_address), host, &runtime, app.clone(), resolver, metrics, tracer);
     let shared = Shared { settings, runtime: &runtime, configuration, metrics, tracer };
     let serving = host.cancel.child_token();
     // Servers end after the subscriptions have: what is in flight may still call the API.
@@ -269,6 +277,9 @@ impl Ready {
 /// The building blocks and their tables.
 struct Parts {
     pubsub: Arc<PubSub>,
+    metadata: Arc<Metadata>,
+    /// Whether the flags ask for actors.
+    actors_wanted: bool,
     table: Table,
     internal: Table,
     ready: Ready,
@@ -277,6 +288,7 @@ struct Parts {
 impl Parts {
     fn new(
         settings: &Settings,
+        actors_wanted: bool,
         host: &Host,
         runtime: &Arc<Runtime>,
         app: Option<Arc<App>>,
@@ -294,12 +306,16 @@ impl Parts {
             cancel: host.cancel.clone(),
         });
         let listed = pubsub.clone();
-        let metadata = metadata::Metadata::new(
+        let metadata = Metadata::new(
             app.clone(),
             crate::VERSION,
             Box::new(move || listed.subscriptions()),
             stop::stop(host.cancel.clone()),
         );
+        let metadata = Arc::new(metadata);
+        if actors_wanted {
+            metadata.set_actors(Actors::Starting);
+        }
         let invoke = Arc::new(Invoke::new(invoke::Options {
             runtime: runtime.clone(),
             app,
@@ -309,7 +325,7 @@ impl Parts {
         }));
         let table = Table::default()
             .add(&Arc::new(health::Health { all: ready.all.clone(), outbound: ready.outbound.clone() }), health::OPS)
-            .add(&Arc::new(metadata), metadata::OPS)
+            .add(&metadata, metadata::OPS)
             .add(&Arc::new(state::State::new(metrics.clone())), state::OPS)
             .add(&Arc::new(secrets::Secrets::new(metrics.clone())), secrets::OPS)
             .add(&Arc::new(bindings::Bindings::new(metrics.clone())), bindings::OPS)
@@ -319,7 +335,7 @@ impl Parts {
             .http_fallback(&invoke, invoke::HTTP_FALLBACK)
             .grpc_fallback(&invoke, invoke::GRPC_FALLBACK);
         let internal = Table::default().add(&invoke, invoke::INTERNAL_OPS).grpc_fallback(&invoke, invoke::INTERNAL_GRPC_FALLBACK);
-        Self { pubsub, table, internal, ready }
+        Self { pubsub, metadata, actors_wanted, table, internal, ready }
     }
 }
 
@@ -346,9 +362,10 @@ async fn live(
             let cancel = serving.clone();
             host.spawn("app-health", health.run(app, metrics, cancel));
         }
-        if !settings.ask_config {
-            tracing::info!(target: LOG, "Skipping programmatic dapr configuration loading");
-        }
+    }
+    tokio::select! {
+        () = serving.cancelled() => return,
+        () = ask_config(settings, parts, app) => {}
     }
     tokio::select! {
         () = serving.cancelled() => return,
@@ -357,6 +374,19 @@ async fn live(
     parts.ready.runtime.ready();
     tracing::info!(target: LOG, "dapr initialized. Status: Running. Init Elapsed {}ms", began.elapsed().as_millis());
     serving.cancelled().await;
+}
+
+/// Asks the application for its settings, unless that is not wanted.
+async fn ask_config(settings: &Settings, parts: &Parts, app: Option<&Arc<App>>) {
+    let mut types = Vec::new();
+    match app {
+        Some(_) if !settings.ask_config => tracing::info!(target: LOG, "Skipping programmatic dapr configuration loading"),
+        Some(app) => types = app_config::ask(app, &settings.app_id).await.entities,
+        None => {}
+    }
+    if parts.actors_wanted {
+        parts.metadata.set_actors(Actors::Hosting(types));
+    }
 }
 
 /// The end: nothing new is taken in, what is in flight is finished, then servers and components are closed.

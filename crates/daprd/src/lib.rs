@@ -4,6 +4,7 @@
 //! nobody gets the sidecar. **What enters:** [`Args`] and a host. **What leaves:** an exit code. **What may live here:**
 //! the order of start and end. No logic of a building block.
 
+mod app_config;
 mod args;
 mod assemble;
 mod names;

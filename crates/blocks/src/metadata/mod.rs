@@ -26,9 +26,43 @@ pub type Subscriptions = Box<dyn Fn() -> Vec<PubsubSubscription> + Send + Sync>;
 /// Ends the sidecar; `true` at once, without finishing anything.
 pub type Stop = Box<dyn Fn(bool) + Send + Sync>;
 
+/// What is known of the actors that the application hosts.
+#[derive(Debug, Clone, Default)]
+pub enum Actors {
+    /// Actors are off.
+    #[default]
+    Off,
+    /// The application has not been asked yet which types it hosts.
+    Starting,
+    /// The application hosts these types.
+    Hosting(Vec<String>),
+}
+
+impl Actors {
+    fn document(&self) -> ActorRuntime {
+        use wire::runtime::v1::actor_runtime::ActorRuntimeStatus as Status;
+        let (status, types, placement) = match self {
+            Self::Off => (Status::Disabled, &[][..], "placement: disconnected"),
+            Self::Starting => (Status::Initializing, &[][..], ""),
+            Self::Hosting(types) => (Status::Running, types.as_slice(), "placement: disconnected"),
+        };
+        let active = types.iter().map(|t| wire::runtime::v1::ActiveActorsCount {
+            r#type: t.clone(),
+            count: 0,
+        });
+        ActorRuntime {
+            runtime_status: status.into(),
+            active_actors: active.collect(),
+            host_ready: false,
+            placement: placement.into(),
+        }
+    }
+}
+
 /// The block.
 pub struct Metadata {
     app: Option<Arc<App>>,
+    actors: RwLock<Actors>,
     subscriptions: Subscriptions,
     extended: RwLock<BTreeMap<String, String>>,
     stop: Stop,
@@ -59,10 +93,16 @@ impl Metadata {
         let extended = known.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         Self {
             app,
+            actors: RwLock::default(),
             subscriptions,
             extended: RwLock::new(extended),
             stop,
         }
+    }
+
+    /// Sets what is known of the application's actors.
+    pub fn set_actors(&self, actors: Actors) {
+        *self.actors.write() = actors;
     }
 
     /// What the sidecar is and has loaded.
@@ -100,11 +140,7 @@ impl Metadata {
                 .map(|name| MetadataHttpEndpoint { name })
                 .collect(),
             app_connection_properties: Some(self.connection()),
-            actor_runtime: Some(ActorRuntime {
-                runtime_status: wire::runtime::v1::actor_runtime::ActorRuntimeStatus::Disabled.into(),
-                placement: "placement: disconnected".into(),
-                ..ActorRuntime::default()
-            }),
+            actor_runtime: Some(self.actors.read().document()),
             mcp_servers: names(&snapshot.mcp_servers)
                 .into_iter()
                 .map(|name| MetadataMcpServer { name })
