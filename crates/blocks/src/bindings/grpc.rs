@@ -2,12 +2,13 @@
 //! as well.
 
 use super::{Bindings, Failed};
-use api::{Body, Cx, grpc};
+use api::{Body, BodyError, Cx, grpc};
 use component::Metadata;
-use futures_util::future::BoxFuture;
+use futures_util::{future::BoxFuture, stream};
 use http::{HeaderMap, HeaderName};
-use http_body_util::{BodyExt, Empty};
-use std::{convert::Infallible, sync::Arc};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use std::sync::Arc;
 use tonic::metadata::{MetadataKey, MetadataMap};
 use wire::runtime::v1::InvokeBindingRequest;
 
@@ -66,6 +67,6 @@ fn headers_first(response: http::Response<Body>) -> http::Response<Body> {
     if trailers.is_empty() {
         return http::Response::from_parts(parts, body);
     }
-    let end = Empty::new().with_trailers(std::future::ready(Some(Ok::<_, Infallible>(trailers))));
-    http::Response::from_parts(parts, end.map_err(|never| match never {}).boxed_unsync())
+    let end = stream::iter([Ok::<_, BodyError>(Frame::trailers(trailers))]);
+    http::Response::from_parts(parts, StreamBody::new(end).boxed_unsync())
 }

@@ -201,14 +201,25 @@ struct Line<'a> {
 #[serde(untagged)]
 enum Data<'a> {
     Json(&'a RawValue),
+    Compact(Box<RawValue>),
     Text(&'a str),
+}
+
+impl<'a> Data<'a> {
+    /// JSON without blanks between its parts.
+    fn json(value: &'a RawValue) -> Self {
+        match loose::compact(Some(value)) {
+            Cow::Owned(text) => RawValue::from_string(text).map_or(Self::Json(value), Self::Compact),
+            Cow::Borrowed(_) => Self::Json(value),
+        }
+    }
 }
 
 impl<'a> Line<'a> {
     fn new(key: String, data: &'a Bytes, etag: String, metadata: component::Metadata, mut error: String) -> Self {
         let data = match (data.is_empty(), serde_json::from_slice(data), std::str::from_utf8(data)) {
             (true, ..) => None,
-            (_, Ok(json), _) => Some(Data::Json(json)),
+            (_, Ok(json), _) => Some(Data::json(json)),
             (_, _, Ok(text)) => Some(Data::Text(text)),
             _ => {
                 error = "the value is neither JSON nor text: read it by itself, or over gRPC".into();

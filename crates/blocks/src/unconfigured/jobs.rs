@@ -1,6 +1,6 @@
 //! Jobs, where no scheduler is configured.
 
-use super::{Unconfigured, message, refuse};
+use super::{Unconfigured, message, refuse, whole_number};
 use api::{ApiError, Body, Cx, Detail, HttpRequest, HttpResponse, errors};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -56,6 +56,8 @@ struct Job {
     schedule: Option<String>,
     #[serde(rename = "dueTime", alias = "due_time")]
     due_time: Option<String>,
+    #[serde(default, rename = "repeats", deserialize_with = "whole_number")]
+    _repeats: u32,
     #[serde(rename = "ttl")]
     _ttl: Option<String>,
     #[serde(rename = "data")]

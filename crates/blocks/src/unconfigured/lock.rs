@@ -1,8 +1,8 @@
 //! Locks, where no lock store is loaded.
 
-use super::{Unconfigured, message};
+use super::{Unconfigured, message, whole_number};
 use api::{ApiError, Cx, HttpRequest, HttpResponse, errors};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use wire::runtime::v1::{TryLockRequest, TryLockResponse, UnlockRequest, UnlockResponse};
 
 errors! { "lock";
@@ -17,34 +17,27 @@ mod request {
     }
 }
 
-/// The JSON of both requests: names of fields in either style.
+/// The JSON of a request for a lock: names of fields in either style.
 #[derive(Default, Deserialize)]
 struct Lock {
-    #[serde(rename = "resourceId", alias = "resource_id")]
-    _resource_id: Option<String>,
-    #[serde(rename = "lockOwner", alias = "lock_owner")]
-    _lock_owner: Option<String>,
+    #[serde(flatten)]
+    _whose: Unlock,
     #[serde(
         default,
         rename = "expiryInSeconds",
         alias = "expiry_in_seconds",
-        deserialize_with = "number"
+        deserialize_with = "whole_number"
     )]
     expiry: i32,
 }
 
-/// A number, also one in quotes.
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
-    let number = match serde_json::Value::deserialize(from)? {
-        serde_json::Value::Null => return Ok(0),
-        serde_json::Value::String(text) => text.parse().ok(),
-        serde_json::Value::Number(number) => number.as_f64(),
-        _ => None,
-    };
-    let whole = number.filter(|n: &f64| n.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(n));
-    whole
-        .map(|n| n as i32)
-        .ok_or_else(|| D::Error::custom("invalid value for int32 field expiryInSeconds"))
+/// The JSON of a request to end one.
+#[derive(Default, Deserialize)]
+struct Unlock {
+    #[serde(rename = "resourceId", alias = "resource_id")]
+    _resource_id: Option<String>,
+    #[serde(rename = "lockOwner", alias = "lock_owner")]
+    _lock_owner: Option<String>,
 }
 
 fn lock_error(store: &str, expiry: i32) -> ApiError {
@@ -63,7 +56,7 @@ pub(super) async fn http_lock(_: &Unconfigured, mut request: HttpRequest) -> Res
 }
 
 pub(super) async fn http_unlock(_: &Unconfigured, mut request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    message::<Lock>(&mut request).await?;
+    message::<Unlock>(&mut request).await?;
     Err(Error::NotConfigured.into())
 }
 

@@ -13,7 +13,10 @@ mod tests;
 
 use api::{ApiError, Body, Cx, HttpRequest, Op, call, grpc, op, raw, streaming, unary};
 use http::Method;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 
 /// The blocks that are not there.
 #[derive(Debug, Default)]
@@ -252,3 +255,16 @@ async fn message<T: DeserializeOwned + Default>(request: &mut HttpRequest) -> Re
 
 /// The JSON of a message whose fields do not matter.
 type AnyMessage = std::collections::HashMap<String, serde::de::IgnoredAny>;
+
+/// A whole number, also in quotes.
+fn whole_number<'de, D: Deserializer<'de>, T: TryFrom<i64> + Default>(from: D) -> Result<T, D::Error> {
+    let number = match serde_json::Value::deserialize(from)? {
+        serde_json::Value::Null => return Ok(T::default()),
+        serde_json::Value::String(text) => text.parse().ok(),
+        serde_json::Value::Number(number) => number.as_f64(),
+        _ => None,
+    };
+    let whole = number.filter(|n: &f64| n.fract() == 0.0 && n.abs() < 1e15);
+    let number = whole.and_then(|n| T::try_from(n as i64).ok());
+    number.ok_or_else(|| D::Error::custom("invalid value for a field that is a whole number"))
+}

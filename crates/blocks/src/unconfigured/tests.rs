@@ -145,6 +145,12 @@ async fn answers_over_http() {
         ("POST", "/v1.0-alpha1/lock/a", r#"{"expiryInSeconds":5.0}"#, NO_LOCK),
         ("POST", "/v1.0-alpha1/unlock/a", "", NO_LOCK),
         ("POST", "/v1.0-alpha1/unlock/a", "{}", NO_LOCK),
+        (
+            "POST",
+            "/v1.0-alpha1/unlock/a",
+            r#"{"resourceId":"r","expiryInSeconds":"x"}"#,
+            NO_LOCK,
+        ),
         ("POST", "/v1.0-alpha1/unlock/a", "foo", MALFORMED),
         ("PUT", "/v1.0-alpha1/crypto/c/encrypt", "data", NO_CRYPTO),
         ("PUT", "/v1.0-alpha1/crypto/c/decrypt", "data", NO_CRYPTO),
@@ -168,6 +174,8 @@ async fn answers_over_http() {
             ("foo", MALFORMED),
             ("null", MALFORMED),
             (r#"{"schedule":5}"#, MALFORMED),
+            (r#"{"schedule":"@every 1s","repeats":"x"}"#, MALFORMED),
+            (r#"{"schedule":"@every 1s","repeats":"3"}"#, NO_SCHEDULER),
         ] {
             check(&bench, "POST", &job, body, want).await;
         }

@@ -320,7 +320,7 @@ async fn queries() {
     let target = "/v1.0-alpha1/state/fake/query?metadata.a=b";
     let body = r#"{"FILTER":{"EQ":{"a":1}},"sort":[{"KEY":"k","order":"DESC"}],"page":{"limit":3,"token":"t"}}"#;
     let answer = bench.http("POST", target, body).await;
-    let want = r#"{"results":[{"key":"a","data":{"z" : 1},"etag":"e"},{"key":"b","data":"not json","etag":"e","error":"an error"}],"token":"next","metadata":{"m":"n"}}"#;
+    let want = r#"{"results":[{"key":"a","data":{"z":1},"etag":"e"},{"key":"b","data":"not json","etag":"e","error":"an error"}],"token":"next","metadata":{"m":"n"}}"#;
     assert_eq!((answer.status, answer.text.as_str()), (200, want));
     let query = fake.query.lock().take().unwrap();
     assert_eq!(
