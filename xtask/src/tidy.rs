@@ -59,6 +59,7 @@ pub(crate) fn check() -> Result<()> {
         crates += 1;
         manifest_rules(&manifest, &mut wrong)?;
     }
+    unused(&manifests()?, &mut wrong)?;
     let mut long = Vec::new();
     for file in sources(Path::new("."))? {
         source_rules(&file, &mut wrong, &mut long)?;
@@ -129,6 +130,31 @@ fn manifest_rules(manifest: &Path, wrong: &mut Vec<String>) -> Result<()> {
     };
     for (section, dependency) in dependencies(&text) {
         edge(&name, own, &section, &dependency, wrong);
+    }
+    Ok(())
+}
+
+/// Dependencies that a manifest names and no source of that crate does, and those that only the workspace names.
+fn unused(manifests: &[PathBuf], wrong: &mut Vec<String>) -> Result<()> {
+    let mut named = std::collections::BTreeSet::new();
+    for manifest in manifests {
+        let folder = manifest.parent().unwrap_or(Path::new("."));
+        let mut text = String::new();
+        for file in sources(folder)? {
+            text.push_str(&fs::read_to_string(file)?);
+        }
+        for (_, dependency) in dependencies(&fs::read_to_string(manifest)?) {
+            if !text.contains(&dependency.replace('-', "_")) && dependency != "rustls-pki-types" {
+                wrong.push(format!("{}: {dependency} is not used", manifest.display()));
+            }
+            named.insert(dependency);
+        }
+    }
+    let workspace = fs::read_to_string("Cargo.toml")?;
+    for (section, dependency) in dependencies(&workspace) {
+        if section == "workspace.dependencies" && !named.contains(&dependency) && dependency != "outrigger" {
+            wrong.push(format!("Cargo.toml: {dependency} is used by nobody"));
+        }
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use std::{
 };
 use telemetry::{
     metrics::{Metrics, http::Exchange},
-    trace::TraceContext,
+    trace::{TRACEPARENT, TraceContext},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -237,7 +237,10 @@ impl App {
     }
 
     fn prepare(&self, along: &Along, headers: &mut http::HeaderMap) {
-        along.trace.write_http(headers);
+        // What came as a trace and is none goes on as it came.
+        if along.trace.is_valid() || !headers.contains_key(TRACEPARENT) {
+            along.trace.write_http(headers);
+        }
         if let Some(baggage) = &along.baggage {
             headers.insert(BAGGAGE, baggage.clone());
         }

@@ -39,6 +39,8 @@ pub enum Version {
     Http1,
     /// HTTP/2 by prior knowledge.
     Http2,
+    /// What the server chooses by ALPN; HTTP/1.1 without TLS.
+    Negotiated,
 }
 
 /// How to reach a server.
@@ -79,6 +81,12 @@ pub enum SendError {
         /// Why.
         error: io::Error,
     },
+    /// The server's certificate is not good, or TLS failed otherwise: the request was not sent.
+    #[error("{0}")]
+    Tls(String),
+    /// The request cannot be written.
+    #[error("invalid request: {0}")]
+    Request(http::Error),
     /// The connection broke before an answer came; the server may have seen the request.
     #[error("{0}")]
     Broken(hyper::Error),
@@ -92,7 +100,7 @@ pub enum SendError {
 impl SendError {
     /// Whether the server certainly has not seen the request.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Connect { .. })
+        matches!(self, Self::Connect { .. } | Self::Tls(_) | Self::Request(_))
     }
 }
 
@@ -130,6 +138,7 @@ impl Client {
         let response = match self.0.options.version {
             Version::Http1 => http1::send(&self.0, request).await?,
             Version::Http2 => http2::send(&self.0, request).await?,
+            Version::Negotiated => http1::send_negotiated(&self.0, request).await?,
         };
         let limit = self.0.options.max_header_bytes;
         if limit > 0 && head_size(&response) > limit {
@@ -143,7 +152,7 @@ impl Client {
         let authority = self.authority();
         let scheme = if self.0.options.tls.is_some() { "https" } else { "http" };
         match self.0.options.version {
-            Version::Http1 => Ok(http::Uri::try_from(path_and_query)?),
+            Version::Http1 | Version::Negotiated => Ok(http::Uri::try_from(path_and_query)?),
             Version::Http2 => http::Uri::builder()
                 .scheme(scheme)
                 .authority(authority)
@@ -154,10 +163,7 @@ impl Client {
 
     /// What the `Host` header or `:authority` says.
     pub fn authority(&self) -> &str {
-        match &self.0.address {
-            Address::Tcp(address) => address,
-            Address::Unix(_) => "localhost",
-        }
+        self.0.authority()
     }
 
     /// Whether a connection can be made.
@@ -175,12 +181,19 @@ fn head_size(response: &Response<Body>) -> usize {
 }
 
 /// A connection of any kind.
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 impl Inner {
-    /// Connects: TCP or Unix, and TLS if it is spoken.
-    async fn connect(&self) -> Result<TokioIo<Box<dyn Io>>, SendError> {
+    fn authority(&self) -> &str {
+        match &self.address {
+            Address::Tcp(address) => address,
+            Address::Unix(_) => "localhost",
+        }
+    }
+
+    /// Connects: TCP or Unix, and TLS if it is spoken. Tells whether HTTP/2 was chosen.
+    async fn connect(&self) -> Result<(TokioIo<Box<dyn Io>>, bool), SendError> {
         let dial = async {
             let stream: Box<dyn Io> = match &self.address {
                 Address::Tcp(address) => {
@@ -190,21 +203,27 @@ impl Inner {
                 }
                 Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
             };
-            Ok(match &self.options.tls {
-                Some(tls) => Box::new(tls.connect(stream).await?),
-                None => stream,
-            })
+            let Some(tls) = &self.options.tls else {
+                return Ok((stream, false));
+            };
+            let stream = tls.connect(stream).await?;
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            Ok((Box::new(stream) as Box<dyn Io>, is_http2))
         };
         let dialled = match tokio::time::timeout(self.options.connect_timeout, dial).await {
             Ok(dialled) => dialled,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "i/o timeout")),
         };
-        dialled
-            .map(TokioIo::new)
-            .map_err(|error: io::Error| SendError::Connect {
-                address: self.name(),
-                error: plain(error),
-            })
+        match dialled {
+            Ok((stream, is_http2)) => Ok((TokioIo::new(stream), is_http2)),
+            Err(error) => Err(match tls::words(&error) {
+                Some(words) => SendError::Tls(words),
+                None => SendError::Connect {
+                    address: self.name(),
+                    error: plain(error),
+                },
+            }),
+        }
     }
 
     fn name(&self) -> String {

@@ -104,6 +104,26 @@ impl Tls {
     }
 }
 
+/// What went wrong with TLS, in the words that clients of the original know; nothing if it was something else.
+pub(crate) fn words(error: &io::Error) -> Option<String> {
+    use rustls::{CertificateError, Error};
+    let error: &Error = error.get_ref()?.downcast_ref()?;
+    Some(match error {
+        Error::InvalidCertificate(why) => {
+            let why = match why {
+                CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    "certificate has expired or is not yet valid".to_owned()
+                }
+                other => other.to_string(),
+            };
+            format!("tls: failed to verify certificate: x509: {why}")
+        }
+        Error::AlertReceived(alert) => format!("remote error: tls: {alert:?}"),
+        other => format!("tls: {other}"),
+    })
+}
+
 fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match parsed {
