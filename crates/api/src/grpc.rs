@@ -30,7 +30,7 @@ where
             request.map(tonic::body::Body::new),
         )
         .await;
-    response.map(|body| body.map_err(|e: Status| BodyError::from(e)).boxed_unsync())
+    too_large(response).map(|body| body.map_err(|e: Status| BodyError::from(e)).boxed_unsync())
 }
 
 struct Unary<F, M>(Option<(Cx, F)>, std::marker::PhantomData<fn(M)>);
@@ -74,7 +74,7 @@ where
             request.map(tonic::body::Body::new),
         )
         .await;
-    response.map(|body| body.map_err(|e: Status| BodyError::from(e)).boxed_unsync())
+    too_large(response).map(|body| body.map_err(|e: Status| BodyError::from(e)).boxed_unsync())
 }
 
 struct Streams<F, M>(Option<(Cx, F)>, std::marker::PhantomData<fn(M)>);
@@ -102,6 +102,33 @@ where
             None => Box::pin(ready(Err(Status::internal("a streaming call was answered twice")))),
         }
     }
+}
+
+/// A message over the limit, told as clients of the original know it. tonic says OUT_OF_RANGE in words of its own.
+fn too_large<B>(mut response: http::Response<B>) -> http::Response<B> {
+    let is_code = |code: &str| response.headers().get("grpc-status").is_some_and(|v| v == code);
+    if !is_code("11") {
+        return response;
+    }
+    let Some(text) = response.headers().get("grpc-message").and_then(|v| v.to_str().ok()) else {
+        return response;
+    };
+    if !text.contains("message%20length%20too%20large") {
+        return response;
+    }
+    let numbers: Vec<&str> = text
+        .split("%20")
+        .filter(|word| word.bytes().all(|b| b.is_ascii_digit()))
+        .collect();
+    let [found, limit] = numbers[..] else { return response };
+    let message = format!("grpc: received message larger than max ({found} vs. {limit})").replace(' ', "%20");
+    if let Ok(message) = http::HeaderValue::try_from(message) {
+        response.headers_mut().insert("grpc-message", message);
+        response
+            .headers_mut()
+            .insert("grpc-status", http::HeaderValue::from_static("8"));
+    }
+    response
 }
 
 /// The status of an error; it remembers the kind of error, for the metric that counts them.

@@ -6,6 +6,8 @@ mod http;
 mod listen;
 mod log;
 mod router;
+#[cfg(test)]
+mod tests;
 
 pub use self::grpc::GrpcServer;
 pub use self::http::{HttpServer, Layers};
