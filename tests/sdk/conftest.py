@@ -8,6 +8,8 @@
 """
 
 import os
+import subprocess
+from pathlib import Path
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -73,6 +75,14 @@ def stage(implementation, tmp_path_factory, request):
 def shared(implementation, tmp_path_factory, request):
     """Where the programs that a file of tests shares are started."""
     yield from _stage(implementation, tmp_path_factory, request)
+
+
+@pytest.fixture(scope="session")
+def go_program(tmp_path_factory):
+    """The gRPC service in Go and its clients, built."""
+    program = tmp_path_factory.mktemp("go") / "sdk"
+    subprocess.run(["go", "build", "-o", program, "."], cwd=Path(__file__).parent / "go", check=True, timeout=900)
+    return program
 
 
 STAGES = pytest.StashKey()
