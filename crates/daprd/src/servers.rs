@@ -11,7 +11,10 @@ use api::{
 use http_body_util::BodyExt;
 use resources::Configuration;
 use runtime::Runtime;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 use telemetry::{metrics::Metrics, trace::Tracer};
 use tokio_util::sync::CancellationToken;
 
@@ -91,25 +94,21 @@ fn shown(bound: &Bound, port: u16) -> String {
     if addresses.is_empty() { format!("a Unix socket instead of port {port}") } else { format!("TCP address: {}", addresses.join(", ")) }
 }
 
-/// Adds server reflection, over which clients find the services of the API.
+/// Adds server reflection, over which clients find the services of the API. Its tables are made when somebody asks first:
+/// they cost more than all the rest of a start.
 fn reflected(server: GrpcServer) -> GrpcServer {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
             .with_service_name(api::op::DAPR)
     };
-    let mut server = server;
-    if let Ok(service) = builder().build_v1() {
-        server = server.service("/grpc.reflection.v1.", service_call(service));
-    }
-    if let Ok(service) = builder().build_v1alpha() {
-        server = server.service("/grpc.reflection.v1alpha.", service_call(service));
-    }
     server
+        .service("/grpc.reflection.v1.", service_call(move || builder().build_v1().ok()))
+        .service("/grpc.reflection.v1alpha.", service_call(move || builder().build_v1alpha().ok()))
 }
 
-/// A generated gRPC service as a row's function.
-fn service_call<S>(service: S) -> GrpcCall
+/// A generated gRPC service as a row's function; it is made at the first call.
+fn service_call<S>(make: impl Fn() -> Option<S> + Send + Sync + 'static) -> GrpcCall
 where
     S: tower_service::Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>, Error = std::convert::Infallible>
         + Clone
@@ -118,9 +117,13 @@ where
         + 'static,
     S::Future: Send,
 {
+    let made: OnceLock<Option<S>> = OnceLock::new();
     Arc::new(move |_, request: http::Request<Body>| {
-        let mut service = service.clone();
+        let service = made.get_or_init(&make).clone();
         Box::pin(async move {
+            let Some(mut service) = service else {
+                return api::grpc::status_response(tonic::Status::internal("the descriptors of the API cannot be read"));
+            };
             let Ok(response) = service.call(request.map(tonic::body::Body::new)).await;
             response.map(|body| body.map_err(Into::into).boxed_unsync())
         })

@@ -39,6 +39,7 @@ where
     F: Future<Output = Result<(), E>>,
     E: Into<BoxError>,
 {
+    use_small_pages();
     if let Err(error) = logs::init(&args.logs(program.app_id, program.version)) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
@@ -94,6 +95,12 @@ pub fn runtime() -> io::Result<Runtime> {
         .thread_name("dapr")
         .enable_all()
         .build()
+}
+
+/// Memory comes in small pages: a sidecar needs a few megabytes, and huge pages would be a multiple of what is in use.
+fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    let _kernel_without = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// One provider of cryptography for everything that asks rustls for the default one. In a process that has one it stays.

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use jiff::Zoned;
+use jiff::{Timestamp, tz::TimeZone};
+use std::sync::OnceLock;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -42,11 +43,30 @@ impl Lines {
         let render = if self.json { format::json } else { format::text };
         LINE.with_borrow_mut(|line| {
             line.clear();
-            render(line, &Zoned::now(), &self.common, event);
+            render(
+                line,
+                &Timestamp::now().to_zoned(local_zone().clone()),
+                &self.common,
+                event,
+            );
             self.sink.write(line.as_bytes());
             line.shrink_to(KEPT);
         });
     }
+}
+
+/// The time zone of the machine. It is read from its file: to find out its name, the whole database would have to be
+/// walked, which takes longer than all the rest of a start.
+fn local_zone() -> &'static TimeZone {
+    static ZONE: OnceLock<TimeZone> = OnceLock::new();
+    ZONE.get_or_init(|| match std::env::var_os("TZ") {
+        Some(_) => TimeZone::system(),
+        None => match std::fs::read("/etc/localtime") {
+            Ok(bytes) => TimeZone::tzif("Local", &bytes).unwrap_or_else(|_| TimeZone::system()),
+            Err(_) if cfg!(unix) => TimeZone::UTC,
+            Err(_) => TimeZone::system(),
+        },
+    })
 }
 
 fn level_of(level: tracing::Level) -> Level {
