@@ -33,7 +33,9 @@ pub(crate) async fn ask(app: &Arc<App>, app_id: &str) -> AppConfig {
 }
 
 async fn answer(app: &Arc<App>, app_id: &str) -> Result<AppConfig, String> {
-    let mut request = Request::get("/dapr/config").body(component::middleware::empty()).map_err(|e| e.to_string())?;
+    let mut request = Request::get("/dapr/config")
+        .body(component::middleware::empty())
+        .map_err(|e| e.to_string())?;
     if let Ok(value) = HeaderValue::from_str(app_id) {
         request.headers_mut().insert(APP_ID, value);
     }
@@ -41,6 +43,8 @@ async fn answer(app: &Arc<App>, app_id: &str) -> Result<AppConfig, String> {
     if response.status() != http::StatusCode::OK {
         return Err(format!("status {}", response.status()));
     }
-    let body = api::body::read(response.into_body(), LIMIT).await.map_err(|e| e.to_string())?;
+    let body = api::body::read(response.into_body(), LIMIT)
+        .await
+        .map_err(|e| e.to_string())?;
     serde_json::from_slice(&body).map_err(|e| e.to_string())
 }

@@ -89,7 +89,8 @@ fn configuration(settings: &Settings) -> Result<Configuration, Failure> {
     if settings.configurations.is_empty() {
         tracing::info!(target: LOG, "loading default configuration");
     }
-    let loaded = configuration::load_files(&settings.configurations, settings::variable).map_err(|e| format!("error loading configuration: {e}"))?;
+    let loaded = configuration::load_files(&settings.configurations, settings::variable)
+        .map_err(|e| format!("error loading configuration: {e}"))?;
     for problem in &loaded.problems {
         tracing::warn!(target: LOG, "{problem}");
     }
@@ -120,21 +121,43 @@ async fn with_telemetry(
 ) -> Result<(), Failure> {
     if args.common.enable_metrics && metrics.is_enabled() {
         let (address, port) = args.common.metrics_address();
-        let listener = service::http::listen(&address, port).await.map_err(|e| format!("metrics server: {address}:{port}: {e}"))?;
+        let listener = service::http::listen(&address, port)
+            .await
+            .map_err(|e| format!("metrics server: {address}:{port}: {e}"))?;
         tracing::info!(target: LOG, "metrics server started on {address}:{port}/");
-        host.spawn("metrics", service::http::serve_metrics(listener, metrics.clone(), host.cancel.clone()));
+        host.spawn(
+            "metrics",
+            service::http::serve_metrics(listener, metrics.clone(), host.cancel.clone()),
+        );
     }
     let resources = resources(settings)?;
     let (internal, info) = identity(settings).await?;
     let registry = catalog::registry();
     let resolver = names::open(&registry, &info, configuration).await;
     let loader = loader(registry, info.clone(), metrics, host).await;
-    let snapshot = snapshot(&loader, configuration.clone(), resources, metrics).await.map_err(|e| format!("failed to load components: {e}"))?;
+    let snapshot = snapshot(&loader, configuration.clone(), resources, metrics)
+        .await
+        .map_err(|e| format!("failed to load components: {e}"))?;
     secrets::check_scopes(&snapshot);
     let runtime = Arc::new(Runtime::new(info, snapshot));
     let app = app(settings, &runtime, metrics)?;
-    let parts = Parts::new(settings, !absent(&args.placement_host_address), host, &runtime, app.clone(), resolver, metrics, tracer);
-    let shared = Shared { settings, runtime: &runtime, configuration, metrics, tracer };
+    let parts = Parts::new(
+        settings,
+        !absent(&args.placement_host_address),
+        host,
+        &runtime,
+        app.clone(),
+        resolver,
+        metrics,
+        tracer,
+    );
+    let shared = Shared {
+        settings,
+        runtime: &runtime,
+        configuration,
+        metrics,
+        tracer,
+    };
     let serving = host.cancel.child_token();
     // Servers end after the subscriptions have: what is in flight may still call the API.
     let servers = CancellationToken::new();
@@ -163,7 +186,10 @@ fn spawn(host: &Host, tasks: Tasks) -> Vec<tokio::task::JoinHandle<Option<()>>> 
 }
 
 fn resources(settings: &Settings) -> Result<Loaded, Failure> {
-    let filter = load::Filter { app_id: settings.app_id.clone(), namespace: settings.namespace.clone() };
+    let filter = load::Filter {
+        app_id: settings.app_id.clone(),
+        namespace: settings.namespace.clone(),
+    };
     let loaded = load::from_paths(&settings.resources, &filter).map_err(|error| match &error {
         load::LoadError::Duplicate(_) => format!("failed to load components: {error}"),
         load::LoadError::Folder { .. } => format!("failed to load components: {error}"),
@@ -171,7 +197,9 @@ fn resources(settings: &Settings) -> Result<Loaded, Failure> {
     for problem in &loaded.problems {
         match problem.severity {
             resources::Severity::Debug => tracing::debug!(target: "dapr.runtime.loader.disk", "{problem}"),
-            resources::Severity::Notice | resources::Severity::Skipped => tracing::warn!(target: "dapr.runtime.loader.disk", "{problem}"),
+            resources::Severity::Notice | resources::Severity::Skipped => {
+                tracing::warn!(target: "dapr.runtime.loader.disk", "{problem}")
+            }
         }
     }
     Ok(loaded)
@@ -179,7 +207,9 @@ fn resources(settings: &Settings) -> Result<Loaded, Failure> {
 
 /// Binds the port for other sidecars, before any component is opened, and says who the sidecar is.
 async fn identity(settings: &Settings) -> Result<(Bound, Info), Failure> {
-    let wanted = settings.internal_port.unwrap_or_else(|| settings::stable_port(&settings.app_id));
+    let wanted = settings
+        .internal_port
+        .unwrap_or_else(|| settings::stable_port(&settings.app_id));
     let bound = match api::server::bind(&settings.internal_listen, wanted, None).await {
         // The stable port is a wish.
         Err(_) if settings.internal_port.is_none() => api::server::bind(&settings.internal_listen, 0, None).await,
@@ -192,7 +222,10 @@ async fn identity(settings: &Settings) -> Result<(Bound, Info), Failure> {
         app_id: settings.app_id.clone(),
         namespace: settings.namespace.clone().unwrap_or_else(|| "default".into()),
         namespace_set: settings.namespace.is_some(),
-        host_address: settings.host_ip.clone().unwrap_or_else(|| platform::host_address().to_string()),
+        host_address: settings
+            .host_ip
+            .clone()
+            .unwrap_or_else(|| platform::host_address().to_string()),
         internal_port: port,
         http_port: settings.http_port,
         grpc_port: settings.grpc_port,
@@ -214,15 +247,35 @@ async fn loader(registry: Registry, info: Info, metrics: &Metrics, host: &Host) 
     }
 }
 
-async fn snapshot(loader: &Loader, configuration: Arc<Configuration>, resources: Loaded, metrics: &Metrics) -> Result<Snapshot, runtime::LoadError> {
-    let options = outgoing::Options { metrics: metrics.clone(), ..outgoing::Options::default() };
+async fn snapshot(
+    loader: &Loader,
+    configuration: Arc<Configuration>,
+    resources: Loaded,
+    metrics: &Metrics,
+) -> Result<Snapshot, runtime::LoadError> {
+    let options = outgoing::Options {
+        metrics: metrics.clone(),
+        ..outgoing::Options::default()
+    };
     let (policies, _logged) = outgoing::Policies::build(&resources.resiliencies, options);
     let mut snapshot = Snapshot {
         configuration: configuration.clone(),
         policies: Arc::new(policies),
-        resiliencies: resources.resiliencies.iter().map(|r| r.metadata().name.clone()).collect(),
-        mcp_servers: resources.mcp_servers.iter().map(|r| r.metadata().name.clone()).collect(),
-        workflow_access_policies: resources.workflow_access_policies.iter().map(|r| r.metadata().name.clone()).collect(),
+        resiliencies: resources
+            .resiliencies
+            .iter()
+            .map(|r| r.metadata().name.clone())
+            .collect(),
+        mcp_servers: resources
+            .mcp_servers
+            .iter()
+            .map(|r| r.metadata().name.clone())
+            .collect(),
+        workflow_access_policies: resources
+            .workflow_access_policies
+            .iter()
+            .map(|r| r.metadata().name.clone())
+            .collect(),
         subscriptions: resources.subscriptions.into_iter().map(Arc::new).collect(),
         ..Snapshot::default()
     };
@@ -264,8 +317,18 @@ struct Ready {
 impl Ready {
     fn new() -> Self {
         let (all, outbound) = (Health::default(), Health::default());
-        let (servers, servers_outbound, runtime) = (all.target("api-servers"), outbound.target("api-servers"), all.target("runtime"));
-        Self { all, outbound, servers, servers_outbound, runtime }
+        let (servers, servers_outbound, runtime) = (
+            all.target("api-servers"),
+            outbound.target("api-servers"),
+            all.target("runtime"),
+        );
+        Self {
+            all,
+            outbound,
+            servers,
+            servers_outbound,
+            runtime,
+        }
     }
 
     fn servers(&self) {
@@ -324,7 +387,13 @@ impl Parts {
             tracer: tracer.clone(),
         }));
         let table = Table::default()
-            .add(&Arc::new(health::Health { all: ready.all.clone(), outbound: ready.outbound.clone() }), health::OPS)
+            .add(
+                &Arc::new(health::Health {
+                    all: ready.all.clone(),
+                    outbound: ready.outbound.clone(),
+                }),
+                health::OPS,
+            )
             .add(&metadata, metadata::OPS)
             .add(&Arc::new(state::State::new(metrics.clone())), state::OPS)
             .add(&Arc::new(secrets::Secrets::new(metrics.clone())), secrets::OPS)
@@ -334,8 +403,17 @@ impl Parts {
             .add(&Arc::new(unconfigured::Unconfigured), unconfigured::OPS)
             .http_fallback(&invoke, invoke::HTTP_FALLBACK)
             .grpc_fallback(&invoke, invoke::GRPC_FALLBACK);
-        let internal = Table::default().add(&invoke, invoke::INTERNAL_OPS).grpc_fallback(&invoke, invoke::INTERNAL_GRPC_FALLBACK);
-        Self { pubsub, metadata, actors_wanted, table, internal, ready }
+        let internal = Table::default()
+            .add(&invoke, invoke::INTERNAL_OPS)
+            .grpc_fallback(&invoke, invoke::INTERNAL_GRPC_FALLBACK);
+        Self {
+            pubsub,
+            metadata,
+            actors_wanted,
+            table,
+            internal,
+            ready,
+        }
     }
 }
 
@@ -380,7 +458,9 @@ async fn live(
 async fn ask_config(settings: &Settings, parts: &Parts, app: Option<&Arc<App>>) {
     let mut types = Vec::new();
     match app {
-        Some(_) if !settings.ask_config => tracing::info!(target: LOG, "Skipping programmatic dapr configuration loading"),
+        Some(_) if !settings.ask_config => {
+            tracing::info!(target: LOG, "Skipping programmatic dapr configuration loading")
+        }
         Some(app) => types = app_config::ask(app, &settings.app_id).await.entities,
         None => {}
     }
@@ -390,7 +470,12 @@ async fn ask_config(settings: &Settings, parts: &Parts, app: Option<&Arc<App>>) 
 }
 
 /// The end: nothing new is taken in, what is in flight is finished, then servers and components are closed.
-async fn take_down(parts: &Parts, runtime: &Arc<Runtime>, servers: CancellationToken, ends: Vec<tokio::task::JoinHandle<Option<()>>>) {
+async fn take_down(
+    parts: &Parts,
+    runtime: &Arc<Runtime>,
+    servers: CancellationToken,
+    ends: Vec<tokio::task::JoinHandle<Option<()>>>,
+) {
     parts.ready.runtime.not_ready();
     parts.pubsub.stop().await;
     servers.cancel();

@@ -9,8 +9,8 @@ mod args;
 mod assemble;
 mod names;
 mod observe;
-mod pluggable;
 pub mod platform;
+mod pluggable;
 mod servers;
 pub mod settings;
 mod stop;
@@ -37,7 +37,10 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if args.build_info {
-        println!("Version: {DAPR_VERSION}\nOutrigger Version: {VERSION}\nGit Commit: {}\nGit Version: {}\nFeatures:", "", "");
+        println!(
+            "Version: {DAPR_VERSION}\nOutrigger Version: {VERSION}\nGit Commit: {}\nGit Version: {}\nFeatures:",
+            "", ""
+        );
         return ExitCode::SUCCESS;
     }
     if args.wait {
@@ -45,9 +48,15 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let common = args.common.clone();
     let app_id = args.app_id.clone();
-    let program = Program { name: "dapr.runtime", app_id: &app_id, version: DAPR_VERSION };
+    let program = Program {
+        name: "dapr.runtime",
+        app_id: &app_id,
+        version: DAPR_VERSION,
+    };
     service::run(&program, &common, |host: Host| async move {
-        assemble::run(args, host).await.map_err(|error| format!("Fatal error from runtime: {error}"))
+        assemble::run(args, host)
+            .await
+            .map_err(|error| format!("Fatal error from runtime: {error}"))
     })
 }
 
@@ -55,9 +64,14 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn wait(args: &Args) -> ExitCode {
     let port = args.dapr_http_port.clone();
     let ready = service::block_on(async move {
-        let client = client::Client::new(client::Address::Tcp(format!("127.0.0.1:{port}")), client::Options::default());
+        let client = client::Client::new(
+            client::Address::Tcp(format!("127.0.0.1:{port}")),
+            client::Options::default(),
+        );
         for _ in 0..600 {
-            let request = http::Request::get("/v1.0/healthz/outbound").header("host", "localhost").body(component::middleware::empty());
+            let request = http::Request::get("/v1.0/healthz/outbound")
+                .header("host", "localhost")
+                .body(component::middleware::empty());
             let Ok(request) = request else { return false };
             if let Ok(response) = client.send(request).await
                 && response.status().is_success()

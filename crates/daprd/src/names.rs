@@ -9,10 +9,22 @@ use std::sync::Arc;
 const LOG: &str = "dapr.runtime";
 
 /// Opens the name resolver. One that cannot be opened does not stop the sidecar: applications elsewhere are then not found.
-pub(crate) async fn open(registry: &Registry, info: &Info, configuration: &Configuration) -> Option<Arc<dyn NameResolver>> {
+pub(crate) async fn open(
+    registry: &Registry,
+    info: &Info,
+    configuration: &Configuration,
+) -> Option<Arc<dyn NameResolver>> {
     let spec = configuration.spec.name_resolution.clone().unwrap_or_default();
-    let name = if spec.component.is_empty() { "mdns" } else { spec.component.as_str() };
-    let version = if spec.version.is_empty() { "v1" } else { spec.version.as_str() };
+    let name = if spec.component.is_empty() {
+        "mdns"
+    } else {
+        spec.component.as_str()
+    };
+    let version = if spec.version.is_empty() {
+        "v1"
+    } else {
+        spec.version.as_str()
+    };
     let Some(entry) = registry.find(Kind::NameResolution, name, version) else {
         tracing::warn!(target: LOG, "name resolution: there is no {name}/{version}; applications elsewhere cannot be found");
         return None;
@@ -40,6 +52,11 @@ pub(crate) async fn open(registry: &Registry, info: &Info, configuration: &Confi
 
 /// The settings of a resolver: an object, or nothing.
 fn properties(configuration: &Value) -> Properties {
-    let Value::Object(fields) = configuration else { return Properties::default() };
-    fields.iter().map(|(name, value)| (name.clone(), DynamicValue(value.clone()).as_text().into_owned())).collect()
+    let Value::Object(fields) = configuration else {
+        return Properties::default();
+    };
+    fields
+        .iter()
+        .map(|(name, value)| (name.clone(), DynamicValue(value.clone()).as_text().into_owned()))
+        .collect()
 }

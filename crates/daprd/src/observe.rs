@@ -9,7 +9,7 @@ use telemetry::{
 
 /// Why metrics or traces cannot be as configured.
 #[derive(Debug, thiserror::Error)]
-pub enum ObserveError {
+pub(crate) enum ObserveError {
     /// A rule of the metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics::RuleError),
@@ -19,7 +19,11 @@ pub enum ObserveError {
 }
 
 /// The metrics of the sidecar.
-pub(crate) fn metrics(settings: &Settings, configuration: &Configuration, enabled: bool) -> Result<Metrics, ObserveError> {
+pub(crate) fn metrics(
+    settings: &Settings,
+    configuration: &Configuration,
+    enabled: bool,
+) -> Result<Metrics, ObserveError> {
     let spec = configuration.metrics();
     if !enabled || !spec.enabled {
         return Ok(Metrics::disabled());
@@ -31,14 +35,21 @@ pub(crate) fn metrics(settings: &Settings, configuration: &Configuration, enable
             .iter()
             .map(|label| metrics::RuleLabel {
                 name: label.name.clone(),
-                regex: label.regex.iter().map(|(new, old)| (new.clone(), old.clone())).collect(),
+                regex: label
+                    .regex
+                    .iter()
+                    .map(|(new, old)| (new.clone(), old.clone()))
+                    .collect(),
             })
             .collect(),
     });
     Ok(Metrics::new(&metrics::Options {
         app_id: Some(settings.app_id.clone()),
         namespace: settings.namespace.clone().unwrap_or_default(),
-        latency_buckets: spec.latency_distribution_buckets.as_ref().map(|b| b.iter().map(|n| *n as f64).collect()),
+        latency_buckets: spec
+            .latency_distribution_buckets
+            .as_ref()
+            .map(|b| b.iter().map(|n| *n as f64).collect()),
         http: HttpOptions {
             increased_cardinality: spec.increased_cardinality,
             path_matching: spec.path_matching.clone(),
@@ -50,7 +61,10 @@ pub(crate) fn metrics(settings: &Settings, configuration: &Configuration, enable
 }
 
 /// The tracer of the sidecar, and the task that sends spans out.
-pub(crate) fn tracer(settings: &Settings, configuration: &Configuration) -> Result<(Tracer, Option<Worker>), ObserveError> {
+pub(crate) fn tracer(
+    settings: &Settings,
+    configuration: &Configuration,
+) -> Result<(Tracer, Option<Worker>), ObserveError> {
     let spec = configuration.spec.tracing.clone().unwrap_or_default();
     let otel = spec.otel.clone();
     let options = trace::Options {
@@ -58,14 +72,20 @@ pub(crate) fn tracer(settings: &Settings, configuration: &Configuration) -> Resu
         sampling_rate: spec.sampling_rate.clone(),
         stdout: spec.stdout,
         zipkin_endpoint: spec.zipkin.map(|z| z.endpoint_address).filter(|a| !a.is_empty()),
-        otel: otel.map(|otel| OtelOptions {
-            protocol: otel.protocol.clone(),
-            endpoint: otel.endpoint_address.clone(),
-            is_secure: otel.is_secure,
-            headers: otel.headers.iter().filter_map(|h| h.name_and_value()).map(|(name, value)| format!("{name}={value}")).collect(),
-            timeout: otel.timeout().ok().flatten().and_then(|t| t.to_std()),
-        })
-        .unwrap_or_default(),
+        otel: otel
+            .map(|otel| OtelOptions {
+                protocol: otel.protocol.clone(),
+                endpoint: otel.endpoint_address.clone(),
+                is_secure: otel.is_secure,
+                headers: otel
+                    .headers
+                    .iter()
+                    .filter_map(|h| h.name_and_value())
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect(),
+                timeout: otel.timeout().ok().flatten().and_then(|t| t.to_std()),
+            })
+            .unwrap_or_default(),
     };
     Ok(trace::build(&options, &trace::process_environment)?)
 }

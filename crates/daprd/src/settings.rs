@@ -112,16 +112,27 @@ impl Settings {
             return Err(SettingError::AppId(args.app_id.clone()));
         }
         if args.scheduler_job_streams < 1 {
-            return Err(value("scheduler-job-streams", &args.scheduler_job_streams.to_string(), "there must be at least one"));
+            return Err(value(
+                "scheduler-job-streams",
+                &args.scheduler_job_streams.to_string(),
+                "there must be at least one",
+            ));
         }
         let disseminate = duration("actors-disseminate-timeout", &args.actors_disseminate_timeout)?;
         if disseminate.is_zero() {
-            return Err(value("actors-disseminate-timeout", &args.actors_disseminate_timeout, "it must be more than nothing"));
+            return Err(value(
+                "actors-disseminate-timeout",
+                &args.actors_disseminate_timeout,
+                "it must be more than nothing",
+            ));
         }
         duration("app-binding-options-timeout", &args.app_binding_options_timeout)?;
         let (ask_config, ask_subscriptions) = init_endpoints(&args.disable_init_endpoints)?;
         let app_port = optional_port("app-port", &args.app_port)?;
-        let (http_port, grpc_port) = (port("dapr-http-port", &args.dapr_http_port)?, port("dapr-grpc-port", &args.dapr_grpc_port)?);
+        let (http_port, grpc_port) = (
+            port("dapr-http-port", &args.dapr_http_port)?,
+            port("dapr-grpc-port", &args.dapr_grpc_port)?,
+        );
         if let Some(port) = app_port {
             for (other, name) in [(http_port, "dapr-http-port"), (grpc_port, "dapr-grpc-port")] {
                 if port == other {
@@ -150,11 +161,30 @@ impl Settings {
             internal_listen: list(&args.dapr_internal_grpc_listen_address),
             unix_folder: Some(PathBuf::from(&args.unix_domain_socket)).filter(|p| !p.as_os_str().is_empty()),
             resources,
-            configurations: args.config.iter().filter(|c| !c.is_empty()).map(PathBuf::from).collect(),
-            max_body_size: size("max-body-size", &args.max_body_size, args.dapr_http_max_request_size, 1 << 20)?,
-            read_buffer_size: size("read-buffer-size", &args.read_buffer_size, args.dapr_http_read_buffer_size, 1 << 10)?,
+            configurations: args
+                .config
+                .iter()
+                .filter(|c| !c.is_empty())
+                .map(PathBuf::from)
+                .collect(),
+            max_body_size: size(
+                "max-body-size",
+                &args.max_body_size,
+                args.dapr_http_max_request_size,
+                1 << 20,
+            )?,
+            read_buffer_size: size(
+                "read-buffer-size",
+                &args.read_buffer_size,
+                args.dapr_http_read_buffer_size,
+                1 << 10,
+            )?,
             grace: Duration::from_secs(u64::try_from(args.dapr_graceful_shutdown_seconds).unwrap_or(5)),
-            block_shutdown: args.dapr_block_shutdown_duration.as_deref().map(|d| duration("dapr-block-shutdown-duration", d)).transpose()?,
+            block_shutdown: args
+                .dapr_block_shutdown_duration
+                .as_deref()
+                .map(|d| duration("dapr-block-shutdown-duration", d))
+                .transpose()?,
             api_logging: args.enable_api_logging,
             ask_config,
             ask_subscriptions,
@@ -173,14 +203,29 @@ impl Settings {
                 out.push(what);
             }
         };
-        note(args.mode == "kubernetes", "--mode=kubernetes (the operator is not there yet; the sidecar runs standalone)");
-        note(args.enable_mtls, "--enable-mtls (sentry is not there yet; connections are in plain text)");
+        note(
+            args.mode == "kubernetes",
+            "--mode=kubernetes (the operator is not there yet; the sidecar runs standalone)",
+        );
+        note(
+            args.enable_mtls,
+            "--enable-mtls (sentry is not there yet; connections are in plain text)",
+        );
         note(!empty(&args.sentry_address), "--sentry-address");
         note(!empty(&args.control_plane_address), "--control-plane-address");
-        note(!empty(&args.placement_host_address), "--placement-host-address (actors are off)");
-        note(!empty(&args.scheduler_host_address), "--scheduler-host-address (jobs and reminders are off)");
+        note(
+            !empty(&args.placement_host_address),
+            "--placement-host-address (actors are off)",
+        );
+        note(
+            !empty(&args.scheduler_host_address),
+            "--scheduler-host-address (jobs and reminders are off)",
+        );
         note(args.enable_profiling, "--enable-profiling");
-        note(args.dapr_block_shutdown_duration.is_some(), "--dapr-block-shutdown-duration");
+        note(
+            args.dapr_block_shutdown_duration.is_some(),
+            "--dapr-block-shutdown-duration",
+        );
         out
     }
 }
@@ -191,7 +236,11 @@ fn empty(address: &str) -> bool {
 }
 
 fn value(flag: &'static str, value: &str, why: impl Into<String>) -> SettingError {
-    SettingError::Value { flag, value: value.into(), why: why.into() }
+    SettingError::Value {
+        flag,
+        value: value.into(),
+        why: why.into(),
+    }
 }
 
 fn port(flag: &'static str, text: &str) -> Result<u16, SettingError> {
@@ -206,8 +255,12 @@ fn optional_port(flag: &'static str, text: &str) -> Result<Option<u16>, SettingE
 }
 
 fn duration(flag: &'static str, text: &str) -> Result<Duration, SettingError> {
-    let parsed: GoDuration = text.parse().map_err(|e: resources::duration::ParseDurationError| value(flag, text, e.to_string()))?;
-    parsed.to_std().ok_or_else(|| value(flag, text, "it must not be negative"))
+    let parsed: GoDuration = text
+        .parse()
+        .map_err(|e: resources::duration::ParseDurationError| value(flag, text, e.to_string()))?;
+    parsed
+        .to_std()
+        .ok_or_else(|| value(flag, text, "it must not be negative"))
 }
 
 /// A size flag; a deprecated flag in other units counts where it was changed.
@@ -218,12 +271,18 @@ fn size(flag: &'static str, text: &str, deprecated: i64, unit: usize) -> Result<
     if text.trim() == "-1" {
         return Ok(0);
     }
-    let quantity: Quantity = text.parse().map_err(|e: resources::quantity::ParseQuantityError| value(flag, text, e.to_string()))?;
+    let quantity: Quantity = text
+        .parse()
+        .map_err(|e: resources::quantity::ParseQuantityError| value(flag, text, e.to_string()))?;
     Ok(usize::try_from(quantity.get()).unwrap_or(usize::MAX))
 }
 
 fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn init_endpoints(text: &str) -> Result<(bool, bool), SettingError> {
@@ -239,8 +298,13 @@ fn init_endpoints(text: &str) -> Result<(bool, bool), SettingError> {
 }
 
 fn protocol(args: &Args) -> Result<Protocol, SettingError> {
-    let parsed = Protocol::parse(&args.app_protocol)
-        .ok_or_else(|| value("app-protocol", &args.app_protocol, "it must be http, https, h2c, grpc or grpcs"))?;
+    let parsed = Protocol::parse(&args.app_protocol).ok_or_else(|| {
+        value(
+            "app-protocol",
+            &args.app_protocol,
+            "it must be http, https, h2c, grpc or grpcs",
+        )
+    })?;
     Ok(match (parsed, args.app_ssl) {
         (Protocol::Http, true) => Protocol::Https,
         (Protocol::Grpc, true) => Protocol::Grpcs,
@@ -259,14 +323,24 @@ fn health(args: &Args) -> Result<Option<app::HealthOptions>, SettingError> {
         return Err(SettingError::HealthTimeout);
     }
     let threshold = u32::try_from(positive(args.app_health_threshold, 3)).unwrap_or(u32::MAX);
-    Ok(Some(app::HealthOptions { path: args.app_health_check_path.clone(), interval, timeout, threshold }))
+    Ok(Some(app::HealthOptions {
+        path: args.app_health_check_path.clone(),
+        interval,
+        timeout,
+        threshold,
+    }))
 }
 
 /// A port that stays the same from start to start of one application in one place, so that what others remember of it
 /// stays true.
 pub fn stable_port(app_id: &str) -> u16 {
     let folder = std::env::current_dir().unwrap_or_default();
-    let seed = format!("{app_id}|{}|{}|{}", folder.display(), user_id(), crate::platform::hostname());
+    let seed = format!(
+        "{app_id}|{}|{}|{}",
+        folder.display(),
+        user_id(),
+        crate::platform::hostname()
+    );
     let digest = Sha256::digest(seed.as_bytes());
     let number = u16::from_le_bytes([digest[0], digest[1]]);
     47300 + number % (65535 - 47300)
