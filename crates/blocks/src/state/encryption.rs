@@ -90,10 +90,14 @@ impl Keys {
 
 impl Key {
     fn of(properties: &Properties, field: &str) -> Result<Option<Self>, String> {
-        let Some(text) = properties.get(field).filter(|text| !text.is_empty()) else {
+        let Some(text) = properties.get(field) else {
             return Ok(None);
         };
-        let bytes = hex::decode(text).map_err(|e| format!("metadata field {field} is no hexadecimal number: {e}"))?;
+        // A secret that is missing leaves the field empty: then nothing may be stored in the clear.
+        if text.is_empty() {
+            return Err(format!("metadata field {field}: encryption key cannot be empty"));
+        }
+        let bytes = hex::decode(text).map_err(|_| format!("metadata field {field} is no hexadecimal number"))?;
         let algorithm = algorithm(bytes.len()).ok_or_else(|| {
             format!(
                 "metadata field {field} has {} bytes; a key has 16, 24 or 32",
