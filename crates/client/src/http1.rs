@@ -126,11 +126,7 @@ fn origin(mut request: Request<Body>) -> Result<Request<Body>, SendError> {
     Ok(request)
 }
 
-async fn send_on(
-    inner: &Inner,
-    io: TokioIo<Box<dyn Io>>,
-    request: Request<Body>,
-) -> Result<Response<Body>, SendError> {
+async fn send_on(inner: &Inner, io: TokioIo<Box<dyn Io>>, request: Request<Body>) -> Result<Response<Body>, SendError> {
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(READ_BUFFER)
         .max_headers(512)

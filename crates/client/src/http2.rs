@@ -108,6 +108,7 @@ pub(crate) async fn send(inner: &Inner, mut request: Request<Body>) -> Result<Re
 }
 
 /// Why a request got no answer.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Unsent {
     /// The connection had ended; here is the request back.
     Again(Request<Body>),
@@ -116,17 +117,19 @@ pub(crate) enum Unsent {
 }
 
 /// Sends a request on a connection.
-pub(crate) async fn send_on(
-    inner: &Inner,
-    mut place: Place,
-    request: Request<Body>,
-) -> Result<Response<Body>, Unsent> {
+pub(crate) async fn send_on(inner: &Inner, mut place: Place, request: Request<Body>) -> Result<Response<Body>, Unsent> {
     if place.sender.ready().await.is_err() {
         inner.http2.forget_closed();
         return Err(Unsent::Again(request));
     }
     match place.sender.try_send_request(request).await {
-        Ok(response) => Ok(response.map(|body| Loaded { body, _load: place.load }.boxed_unsync())),
+        Ok(response) => Ok(response.map(|body| {
+            Loaded {
+                body,
+                _load: place.load,
+            }
+            .boxed_unsync()
+        })),
         Err(mut error) => match error.take_message() {
             Some(unsent) => {
                 inner.http2.forget_closed();
