@@ -222,16 +222,21 @@ async fn identity(settings: &Settings) -> Result<(Bound, Info), Failure> {
         app_id: settings.app_id.clone(),
         namespace: settings.namespace.clone().unwrap_or_else(|| "default".into()),
         namespace_set: settings.namespace.is_some(),
-        host_address: settings
-            .host_ip
-            .clone()
-            .unwrap_or_else(|| platform::host_address().to_string()),
+        host_address: host_address(settings),
         internal_port: port,
         http_port: settings.http_port,
         grpc_port: settings.grpc_port,
         max_body_size: settings.max_body_size,
     };
     Ok((bound, info))
+}
+
+/// The address that is announced: the one that the port for others listens on, if that is a certain one; what the
+/// environment says; or that of the route outwards.
+fn host_address(settings: &Settings) -> String {
+    let certain = |address: &&String| address.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_unspecified());
+    let listening = settings.internal_listen.first().filter(certain).cloned();
+    listening.or_else(|| settings.host_ip.clone()).unwrap_or_else(|| platform::host_address().to_string())
 }
 
 async fn loader(registry: Registry, info: Info, metrics: &Metrics, host: &Host) -> Loader {
