@@ -110,6 +110,47 @@ impl Download {
     }
 }
 
+/// A body whose length was told.
+pub(crate) struct WithLength {
+    body: Download,
+    left: u64,
+}
+
+impl WithLength {
+    /// The body, boxed.
+    #[allow(clippy::new_ret_no_self)]
+    pub(crate) fn new(body: Download, length: u64) -> Body {
+        let left = length;
+        Self { body, left }.boxed_unsync()
+    }
+}
+
+impl http_body::Body for WithLength {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            match self.left.checked_sub(data.len() as u64) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err("the body is longer than it was said to be".into()))),
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
 impl http_body::Body for Download {
     type Data = Bytes;
     type Error = BodyError;

@@ -86,6 +86,9 @@ impl Invoke {
 
 /// Metadata as they go on: their content type tells that they came by gRPC.
 fn metadata(mut headers: HeaderMap, authority: Option<&str>) -> HeaderMap {
+    for name in ["te", "grpc-timeout", "grpc-encoding"] {
+        headers.remove(name);
+    }
     headers
         .entry(header::CONTENT_TYPE)
         .or_insert(HeaderValue::from_static(headers::GRPC));

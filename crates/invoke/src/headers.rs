@@ -9,6 +9,8 @@ use smallvec::SmallVec;
 
 /// The application that calls, as other applications see it.
 pub(crate) const CALLER_ID: HeaderName = HeaderName::from_static("dapr-caller-app-id");
+/// Its namespace.
+pub(crate) const CALLER_NAMESPACE: HeaderName = HeaderName::from_static("dapr-caller-namespace");
 /// The application that is called.
 pub(crate) const CALLEE_ID: HeaderName = HeaderName::from_static("dapr-callee-app-id");
 /// The status of an HTTP application, for gRPC callers.
@@ -104,6 +106,13 @@ fn is_reserved(name: &str) -> bool {
     )
 }
 
+/// Whether the caller wants server-sent events and nothing else.
+pub(crate) fn accepts_events(metadata: &HeaderMap) -> bool {
+    metadata
+        .get(header::ACCEPT)
+        .is_some_and(|accept| accept == "text/event-stream")
+}
+
 type Names = SmallVec<[HeaderName; 8]>;
 
 fn remove(headers: &mut HeaderMap, names: Names) {
@@ -168,7 +177,8 @@ pub(crate) fn to_grpc_app(metadata: &HeaderMap, origin: Origin) -> HeaderMap {
                 text,
                 "destination-app-id" | "dapr-app-id" | "traceparent" | "tracestate"
             )
-            || (origin == Origin::Grpc && (text == "content-type" || (is_hop_by_hop(text) && text != "trailer")));
+            || (origin == Origin::Grpc
+                && (matches!(text, "content-type" | "dapr-authority") || (is_hop_by_hop(text) && text != "trailer")));
         if dropped {
             continue;
         }

@@ -30,6 +30,7 @@ impl Invoke {
             ..
         } = request;
         let named = target::find(uri.path(), &cx.headers).ok_or(Error::NoTarget)?;
+        let wants_events = headers::accepts_events(&cx.headers);
         let id = named.id.into_owned();
         let failed = |why: String| Error::Failed { id: id.clone(), why };
         let Some(method) = api::path::unescape(&named.method) else {
@@ -60,7 +61,7 @@ impl Invoke {
             repeats: false,
         };
         match self.guarded(&cx.snapshot, &id, call, Front::Http).await {
-            Ok(answer) => Ok(rendered(answer)),
+            Ok(answer) => Ok(rendered(answer, wants_events)),
             Err(error) => Err(refused(id, error)),
         }
     }
@@ -83,7 +84,7 @@ fn bad_escape() -> HttpResponse {
 }
 
 /// An answer for an HTTP caller.
-fn rendered(answer: Answer) -> HttpResponse {
+fn rendered(answer: Answer, wants_events: bool) -> HttpResponse {
     match answer {
         Answer::Http(response) => {
             let mut response = response.map(crate::payload::Content::body);
@@ -92,6 +93,11 @@ fn rendered(answer: Answer) -> HttpResponse {
             if codes::is_failure(response.status()) {
                 let content_type = response.headers_mut().entry(header::CONTENT_TYPE);
                 content_type.or_insert(request::JSON);
+            } else if wants_events && !response.headers().contains_key(header::CONTENT_TYPE) {
+                // Sidecars of the original leave it to the caller to say so.
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             }
             response
         }

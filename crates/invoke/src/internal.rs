@@ -4,11 +4,12 @@ use crate::{
     Invoke, OnBehalf,
     access::{Caller, Operation},
     call::{Answer, Call},
-    codes, download,
+    codes,
+    download::{self, Download, WithLength},
     fault::Fault,
-    headers::{CALLER_ID, Origin},
+    headers::{self, CALLER_ID, Origin},
     method,
-    payload::{Content, Payload, Replay},
+    payload::{Content, Payload},
     proto::{self, Entries, ResponseHead},
     rpc,
     upload::{self, End},
@@ -39,12 +40,11 @@ impl Invoke {
         let mut request = read(head)?;
         let data = std::mem::take(&mut request.data);
         let payload = if data.is_empty() {
-            // Nothing is kept of it: whoever called may call again.
-            Payload::Stream(Replay::keeping(body.boxed(), 0))
+            payload(&request, body).await?
         } else {
             Payload::Whole(data)
         };
-        let events = accepts_events(&request.metadata);
+        let events = headers::accepts_events(&request.metadata);
         let answer = self.call_for_peer(cx, caller, request, payload).await?;
         if events && matches!(&answer, Answer::Http(response) if !response.status().is_success()) {
             let text = "error invoking app channel: no response received from stream";
@@ -144,17 +144,27 @@ fn read(head: Bytes) -> Result<proto::Request, Fault> {
     proto::Request::read(head).map_err(|e| Fault::status(codes::INTERNAL, e.to_string()))
 }
 
+/// The body of a call. Nothing of it is kept: whoever called may call again.
+async fn payload(request: &proto::Request, body: Download) -> Result<Payload, Fault> {
+    let length = request.metadata.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    // Over HTTP/1.1 these have no body unless it is said before.
+    let bodiless = matches!(
+        request.verb.map(Verb::try_from),
+        Some(Ok(Verb::Get | Verb::Head | Verb::Delete | Verb::Options))
+    );
+    let payload = match length {
+        Some(length) => Payload::read(WithLength::new(body, length)).await,
+        None if bodiless => Payload::begun(body.boxed()).await,
+        None => Payload::now(body.boxed()),
+    };
+    payload.map_err(|error| Fault::status(codes::INTERNAL, error.to_string()))
+}
+
 /// Which application calls.
 fn source(metadata: &HeaderMap) -> String {
     let id = metadata.get(&CALLER_ID).and_then(|id| id.to_str().ok());
     id.unwrap_or_default().to_owned()
-}
-
-/// Whether the caller wants server-sent events and nothing else.
-fn accepts_events(metadata: &HeaderMap) -> bool {
-    metadata
-        .get(header::ACCEPT)
-        .is_some_and(|accept| accept == "text/event-stream")
 }
 
 /// An answer as a stream.
@@ -173,7 +183,7 @@ fn streamed(answer: Answer) -> Response<Body> {
                 code: answer.code,
                 message: &answer.message,
                 details: answer.details.clone(),
-                headers: Entries::all(&answer.headers, true),
+                headers: Entries::all(&answer.headers, Origin::Grpc),
                 trailers: Some(&answer.trailers),
                 content_type: answer.content_type.as_bytes(),
                 type_url: &answer.type_url,
@@ -194,7 +204,7 @@ fn http_head(parts: &http::response::Parts) -> BytesMut {
         code: i32::from(parts.status.as_u16()),
         message: &codes::reason(parts.status),
         details: Vec::new(),
-        headers: Entries::all(&parts.headers, false),
+        headers: Entries::all(&parts.headers, Origin::Http),
         trailers: None,
         content_type: content_type.map_or(&b""[..], |value| value.as_bytes()),
         type_url: "",

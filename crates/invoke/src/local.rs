@@ -9,7 +9,7 @@ use crate::{
     headers::{self, Origin},
     method,
     payload::settle,
-    rpc,
+    rpc, upload,
 };
 use app::App;
 use bytes::Bytes;
@@ -75,7 +75,7 @@ impl Invoke {
         let mut request = rpc::request(
             Uri::from_static("/dapr.proto.runtime.v1.AppCallback/OnInvoke"),
             headers,
-            api::body::full(rpc::framed(&message)),
+            upload::once(rpc::framed(&message)),
         );
         request.headers_mut().insert("te", HeaderValue::from_static("trailers"));
         let sent = app.grpc(&call.along, request).await;
@@ -186,6 +186,11 @@ pub(crate) fn http_request(call: Call, prefix: &str, base: &dyn Fn() -> String) 
     if call.body.exact().is_some() {
         // It is told by the body itself.
         headers.remove(header::CONTENT_LENGTH);
+    }
+    let bodiless = matches!(verb, Method::GET | Method::HEAD);
+    if bodiless && call.body.exact().is_none() && !headers.contains_key(header::CONTENT_LENGTH) {
+        // Without it these methods have no body.
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let mut request = Request::new(call.body.body());
     *request.method_mut() = verb;

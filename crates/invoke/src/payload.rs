@@ -2,6 +2,7 @@
 
 use api::{Body, BodyError};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -51,6 +52,31 @@ impl Payload {
             }
             exact => Ok(Self::Stream(Replay::new(body, exact))),
         }
+    }
+
+    /// A body of unknown length, of which nothing is kept: all of it if it is there already.
+    pub(crate) fn now(mut body: Body) -> Result<Self, BodyError> {
+        match body.frame().now_or_never() {
+            None => Ok(Self::Stream(Replay::keeping(body, 0))),
+            Some(first) => Self::after(first, body),
+        }
+    }
+
+    /// The same, once it is known whether there is a body.
+    pub(crate) async fn begun(mut body: Body) -> Result<Self, BodyError> {
+        let first = body.frame().await;
+        Self::after(first, body)
+    }
+
+    fn after(first: Option<Result<Frame<Bytes>, BodyError>>, body: Body) -> Result<Self, BodyError> {
+        let first = first.transpose()?.and_then(|frame| frame.into_data().ok());
+        let first = first.unwrap_or_default();
+        if body.is_end_stream() || first.is_empty() {
+            return Ok(Self::Whole(first));
+        }
+        let second = Bytes::new();
+        let body = Ahead { first, second, body }.boxed_unsync();
+        Ok(Self::Stream(Replay::keeping(body, 0)))
     }
 
     /// The body for one attempt. That of an earlier attempt ends with an error.
@@ -312,7 +338,7 @@ pub(crate) async fn settle(response: http::Response<Body>, is_head: bool) -> htt
         return http::Response::from_parts(parts, Content::Whole(first));
     };
     parts.headers.remove(CONTENT_LENGTH);
-    let body = Cut { first, second, body };
+    let body = Cut(Ahead { first, second, body });
     http::Response::from_parts(parts, Content::Stream(body.boxed_unsync()))
 }
 
@@ -330,14 +356,14 @@ fn told(headers: &http::HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// What was read of a body already, and the rest of it; if it breaks off, what came is all there is.
-struct Cut {
+/// What was read of a body already, and the rest of it.
+struct Ahead {
     first: Bytes,
     second: Bytes,
     body: Body,
 }
 
-impl http_body::Body for Cut {
+impl http_body::Body for Ahead {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -349,7 +375,19 @@ impl http_body::Body for Cut {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
         }
-        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+}
+
+/// A body of which what came is all there is, if it breaks off.
+struct Cut(Ahead);
+
+impl http_body::Body for Cut {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match ready!(Pin::new(&mut self.0).poll_frame(cx)) {
             Some(Err(_)) => Poll::Ready(None),
             other => Poll::Ready(other),
         }

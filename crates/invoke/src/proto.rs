@@ -4,6 +4,7 @@
 //! `InternalInvokeRequestStream` and `InternalInvokeResponseStream` are alike: field 1 is the head, field 2 a piece of the
 //! body. A head is `InternalInvokeRequest` or `InternalInvokeResponse`.
 
+use crate::headers::Origin;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::borrow::Cow;
@@ -99,18 +100,19 @@ pub(crate) struct Entries<'a> {
     pub(crate) skip: fn(&str) -> bool,
     /// More of them. A name that is there already gets one more value.
     pub(crate) more: &'a [(&'a str, &'a [u8])],
-    /// Whether binary values are base64 already.
-    pub(crate) base64: bool,
+    /// Whether they are headers or metadata: the names of headers are written as Go writes them, since other sidecars look
+    /// for them so, and binary values of metadata are base64 already.
+    pub(crate) origin: Origin,
 }
 
 impl<'a> Entries<'a> {
     /// All headers as they are.
-    pub(crate) fn all(headers: &'a HeaderMap, base64: bool) -> Self {
+    pub(crate) fn all(headers: &'a HeaderMap, origin: Origin) -> Self {
         Self {
             headers,
             skip: |_| false,
             more: &[],
-            base64,
+            origin,
         }
     }
 
@@ -144,7 +146,7 @@ impl<'a> Entries<'a> {
     /// A value as text, which is what the message holds.
     fn value(&self, name: &str, value: &'a HeaderValue) -> Cow<'a, [u8]> {
         let bytes = value.as_bytes();
-        if self.base64 && name.ends_with("-bin") && !bytes.len().is_multiple_of(4) {
+        if self.origin == Origin::Grpc && name.ends_with("-bin") && !bytes.len().is_multiple_of(4) {
             // Other sidecars want the padding that gRPC leaves out.
             let mut padded = bytes.to_vec();
             padded.resize(bytes.len().next_multiple_of(4), b'=');
@@ -156,8 +158,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    fn len(&self, number: u8) -> usize {
-        let _ = number;
+    fn len(&self) -> usize {
         let mut total = 0;
         self.each(|name, values| total += field_len(entry_len(name, values)));
         total
@@ -168,12 +169,27 @@ impl<'a> Entries<'a> {
             out.put_u8(tag(number));
             put_varint(out, entry_len(name, values) as u64);
             put_bytes(out, tag(1), name.as_bytes());
+            if self.origin == Origin::Http {
+                let start = out.len() - name.len();
+                canonical(&mut out[start..]);
+            }
             out.put_u8(tag(2));
             put_varint(out, list_len(values) as u64);
             for value in values {
                 put_bytes(out, tag(1), value);
             }
         });
+    }
+}
+
+/// Makes a header's name what Go makes of it: a capital at the beginning and behind each hyphen.
+fn canonical(name: &mut [u8]) {
+    let mut first = true;
+    for byte in name {
+        if first {
+            byte.make_ascii_uppercase();
+        }
+        first = *byte == b'-';
     }
 }
 
@@ -218,7 +234,7 @@ impl RequestHead<'_> {
             + any_len(self.type_url)
             + text_len(self.content_type.len())
             + extension.map_or(0, field_len);
-        let request = 2 + self.metadata.len(2) + field_len(message);
+        let request = 2 + self.metadata.len() + field_len(message);
         let mut out = prefixed(field_len(request), room);
         out.put_u8(tag(1));
         put_varint(&mut out, request as u64);
@@ -250,11 +266,11 @@ impl ResponseHead<'_> {
         let code_len = if code == 0 { 0 } else { 1 + varint_len(code) };
         let details: usize = self.details.iter().map(|detail| field_len(detail.len())).sum();
         let status = code_len + text_len(self.message.len()) + details;
-        let trailers = self.trailers.map(|trailers| Entries::all(trailers, true));
+        let trailers = self.trailers.map(|trailers| Entries::all(trailers, Origin::Grpc));
         let message = any_len(self.type_url) + text_len(self.content_type.len());
         let response = field_len(status)
-            + self.headers.len(2)
-            + trailers.as_ref().map_or(0, |trailers| trailers.len(3))
+            + self.headers.len()
+            + trailers.as_ref().map_or(0, |trailers| trailers.len())
             + field_len(message);
         let mut out = prefixed(field_len(response), room);
         out.put_u8(tag(1));

@@ -105,7 +105,7 @@ impl Invoke {
                 headers: &call.metadata,
                 skip: is_own,
                 more: &more,
-                base64: call.origin == Origin::Grpc,
+                origin: call.origin,
             },
             method: &call.method,
             content_type: content_type.map_or(&b""[..], |value| value.as_bytes()),
@@ -199,7 +199,7 @@ impl Invoke {
         let data = call.body.gather(call.limit).await;
         let data = data.map_err(|why| Fault::text(why).for_good())?;
         let message = proto::unary_request(&call.head, &data).map_err(|e| Fault::text(e.to_string()).for_good())?;
-        let body = api::body::full(message);
+        let body = upload::once(message);
         let response = self.exchange(peer, peer.unary.clone(), call, body).await?;
         let reply = rpc::read(response, usize::MAX).await?;
         if let Some(fault) = fault_in(&reply.trailers) {

@@ -40,7 +40,7 @@ pub(crate) fn whole(head: BytesMut, body: Bytes, end: End) -> Body {
         out.extend_from_slice(&body);
     }
     match end {
-        End::Request => api::body::full(out.freeze()),
+        End::Request => once(out.freeze()),
         End::Response => answered(Some(out.freeze()), good()),
     }
 }
@@ -89,6 +89,12 @@ pub(crate) fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// One message. Nothing is said of its length, which gRPC does not do either.
+pub(crate) fn once(message: Bytes) -> Body {
+    let (message, trailers) = (Some(message), None);
+    Answered { message, trailers }.boxed_unsync()
 }
 
 /// At most one message, and trailers.

@@ -7,7 +7,7 @@ use crate::{
     access::{Caller, Operation},
     codes,
     fault::{Fault, PeerFault},
-    headers::{CALLEE_ID, CALLER_ID, is_hop_by_hop},
+    headers::{CALLEE_ID, CALLER_ID, CALLER_NAMESPACE, is_hop_by_hop},
     payload::{Payload, Replay},
     rpc,
     target::{self, APP_ID, AppId},
@@ -33,7 +33,11 @@ impl Invoke {
     pub(crate) async fn proxy(&self, cx: Cx, request: Request<Body>) -> Response<Body> {
         let headers = request.headers();
         let Some(id) = headers.get(&CALLEE_ID).or_else(|| headers.get(&APP_ID)) else {
-            let text = "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata";
+            let text = if request.uri().path().starts_with("/dapr.proto.") {
+                "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found"
+            } else {
+                "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata"
+            };
             return rpc::failed(&Fault::status(codes::UNKNOWN, text));
         };
         let id = String::from_utf8_lossy(id.as_bytes()).into_owned();
@@ -170,7 +174,12 @@ impl Invoke {
             .request_uri(target)
             .map_err(|e| Fault::text(e.to_string()).for_good())?;
         let mut headers = call.headers.clone();
-        for (name, value) in [(CALLER_ID, &self.me.id), (CALLEE_ID, &app.id.to_owned())] {
+        let told = [
+            (CALLER_ID, self.me.id.as_str()),
+            (CALLER_NAMESPACE, self.me.namespace.as_str()),
+            (CALLEE_ID, app.id),
+        ];
+        for (name, value) in told {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
