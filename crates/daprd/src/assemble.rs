@@ -236,7 +236,9 @@ async fn identity(settings: &Settings) -> Result<(Bound, Info), Failure> {
 fn host_address(settings: &Settings) -> String {
     let certain = |address: &&String| address.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_unspecified());
     let listening = settings.internal_listen.first().filter(certain).cloned();
-    listening.or_else(|| settings.host_ip.clone()).unwrap_or_else(|| platform::host_address().to_string())
+    listening
+        .or_else(|| settings.host_ip.clone())
+        .unwrap_or_else(|| platform::host_address().to_string())
 }
 
 async fn loader(registry: Registry, info: Info, metrics: &Metrics, host: &Host) -> Loader {
@@ -422,6 +424,15 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// The sidecar is ready.
+    fn running(&self, began: Instant) {
+        self.ready.runtime.ready();
+        let took = began.elapsed().as_millis();
+        tracing::info!(target: LOG, "dapr initialized. Status: Running. Init Elapsed {took}ms");
+    }
+}
+
 /// From servers that answer to an application that is served, until the end is asked for.
 async fn live(
     settings: &Settings,
@@ -446,16 +457,26 @@ async fn live(
             host.spawn("app-health", health.run(app, metrics, cancel));
         }
     }
+    // An application whose health is checked is asked nothing before it is well; the sidecar itself is ready.
+    let checked = app.filter(|_| settings.app_health.is_some());
+    if checked.is_some() {
+        parts.running(began);
+    }
+    let serve_app = async {
+        if let Some(app) = checked {
+            let mut health = app.health().watch();
+            let _told = health.wait_for(|well| *well).await;
+        }
+        ask_config(settings, parts, app).await;
+        parts.pubsub.start().await;
+    };
     tokio::select! {
         () = serving.cancelled() => return,
-        () = ask_config(settings, parts, app) => {}
+        () = serve_app => {}
     }
-    tokio::select! {
-        () = serving.cancelled() => return,
-        () = parts.pubsub.start() => {}
+    if checked.is_none() {
+        parts.running(began);
     }
-    parts.ready.runtime.ready();
-    tracing::info!(target: LOG, "dapr initialized. Status: Running. Init Elapsed {}ms", began.elapsed().as_millis());
     serving.cancelled().await;
 }
 

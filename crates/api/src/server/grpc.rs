@@ -133,8 +133,8 @@ impl GrpcServer {
             return Ok((call.clone(), ""));
         }
         match &self.fallback {
-            Some(call) if !path.starts_with("/dapr.proto.") => Ok((call.clone(), "")),
-            _ => Err(Status::unimplemented(format!("unknown method {path}"))),
+            Some(call) => Ok((call.clone(), "")),
+            None => Err(Status::unimplemented(format!("unknown method {path}"))),
         }
     }
 
