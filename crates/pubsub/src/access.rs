@@ -40,7 +40,9 @@ impl Access {
                 ..Self::new(properties, info)
             }
         };
-        component.derived(make).map_or_else(|| Cow::Owned(make(&component.properties)), Cow::Borrowed)
+        component
+            .derived(make)
+            .map_or_else(|| Cow::Owned(make(&component.properties)), Cow::Borrowed)
     }
 
     fn new(properties: &Properties, info: &Info) -> Self {
@@ -56,7 +58,11 @@ impl Access {
             subscribe: scope("subscriptionScopes"),
             allowed: list("allowedTopics"),
             protected: list("protectedTopics"),
-            prefix: if is_namespaced { info.namespace.clone() } else { String::new() },
+            prefix: if is_namespaced {
+                info.namespace.clone()
+            } else {
+                String::new()
+            },
             expires: false,
             immediate: false,
         }
@@ -91,7 +97,11 @@ impl Access {
 
 /// Topics separated by commas.
 fn topics(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|topic| !topic.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|topic| !topic.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The topics of an application in `app1=topic1,topic2;app2=`; none if it is not limited.

@@ -28,13 +28,19 @@ pub(crate) type Failed = Vec<(String, String)>;
 impl PubSub {
     /// Publishes messages together. An error if all of them failed.
     pub async fn bulk_publish(&self, cx: &Cx, request: BulkPublishRequest) -> Result<BulkPublishResponse, ApiError> {
-        let (pubsub, topic, count) = (request.pubsub_name.clone(), request.topic.clone(), request.entries.len());
+        let (pubsub, topic, count) = (
+            request.pubsub_name.clone(),
+            request.topic.clone(),
+            request.entries.len(),
+        );
         let failed = self.bulk(cx, request).await?;
         if count > 0 && failed.len() == count {
             let why = failed.into_iter().next().map(|(_, why)| why).unwrap_or_default();
             return Err(Error::Publish { pubsub, topic, why }.into());
         }
-        let entries = failed.into_iter().map(|(entry_id, error)| BulkPublishResponseFailedEntry { entry_id, error });
+        let entries = failed
+            .into_iter()
+            .map(|(entry_id, error)| BulkPublishResponseFailedEntry { entry_id, error });
         Ok(BulkPublishResponse {
             failed_entries: entries.collect(),
         })
@@ -46,10 +52,20 @@ impl PubSub {
         let raw = raw_flag(&request.pubsub_name, &request.metadata)?;
         let (pubsub, topic, app_id) = (&request.pubsub_name, &request.topic, &cx.info().app_id);
         let mut ids = HashSet::with_capacity(request.entries.len());
-        if !request.entries.iter().all(|e| !e.entry_id.is_empty() && ids.insert(e.entry_id.as_str())) {
+        if !request
+            .entries
+            .iter()
+            .all(|e| !e.entry_id.is_empty() && ids.insert(e.entry_id.as_str()))
+        {
             let why = "entryId is duplicated or not present for entry".into();
             let (pubsub, topic, app) = (pubsub.clone(), topic.clone(), app_id.clone());
-            return Err(Error::MarshalEvents { pubsub, topic, app, why }.into());
+            return Err(Error::MarshalEvents {
+                pubsub,
+                topic,
+                app,
+                why,
+            }
+            .into());
         }
         let access = Access::of(component, cx.info());
         let metrics = &self.shared.metrics;
@@ -74,27 +90,44 @@ impl PubSub {
 
     /// Gives messages to their broker as the policies for the component say: what is repeated is only what failed.
     async fn hand_over_all(&self, cx: &Cx, component: &Component, publish: BulkPublish) -> Failed {
-        let policy = cx.snapshot.policies.component_outbound(&component.name, ComponentKind::PubSub);
+        let policy = cx
+            .snapshot
+            .policies
+            .component_outbound(&component.name, ComponentKind::PubSub);
         let ids: Vec<String> = publish.entries.iter().map(|entry| entry.entry_id.clone()).collect();
         let retries = policy.may_retry();
         let pending = Mutex::new(publish);
         let attempt = |_| async {
-            let now = if retries { pending.lock().clone() } else { std::mem::take(&mut *pending.lock()) };
-            let failed = publish_all(component, now).await.map_err(|e| Refused::new(e, cx.transport))?;
+            let now = if retries {
+                pending.lock().clone()
+            } else {
+                std::mem::take(&mut *pending.lock())
+            };
+            let failed = publish_all(component, now)
+                .await
+                .map_err(|e| Refused::new(e, cx.transport))?;
             if retries {
-                pending.lock().entries.retain(|entry| failed.iter().any(|(id, _)| *id == entry.entry_id));
+                pending
+                    .lock()
+                    .entries
+                    .retain(|entry| failed.iter().any(|(id, _)| *id == entry.entry_id));
             }
             Ok(failed)
         };
         let check = |failed: &FailedEntries| failure(failed.iter().map(|(_, error)| error), cx.transport);
-        let result = policy.run_checked(&CallCx::new(&self.shared.never), attempt, check).await;
+        let result = policy
+            .run_checked(&CallCx::new(&self.shared.never), attempt, check)
+            .await;
         match result {
             Ok(failed) => failed.into_iter().map(|(id, error)| (id, error.message)).collect(),
             Err(error) => {
                 let error: CallError<Refused> = error;
                 let left = pending.into_inner().entries;
-                let left: Vec<String> =
-                    if retries { left.into_iter().map(|entry| entry.entry_id).collect() } else { ids };
+                let left: Vec<String> = if retries {
+                    left.into_iter().map(|entry| entry.entry_id).collect()
+                } else {
+                    ids
+                };
                 left.into_iter().map(|id| (id, error.to_string())).collect()
             }
         }
@@ -133,11 +166,13 @@ fn entries(cx: &Cx, access: &Access, request: BulkPublishRequest, raw: bool) -> 
             tracestate,
             component_expires: access.expires,
         };
-        let data = wrap.envelope(&entry.event, &metadata).map_err(|why| Error::CloudEvent {
-            pubsub: pubsub.clone(),
-            app: app_id.clone(),
-            why,
-        })?;
+        let data = wrap
+            .envelope(&entry.event, &metadata)
+            .map_err(|why| Error::CloudEvent {
+                pubsub: pubsub.clone(),
+                app: app_id.clone(),
+                why,
+            })?;
         Ok(BulkEntry {
             entry_id: entry.entry_id,
             data,
@@ -164,5 +199,9 @@ async fn publish_all(component: &Component, request: BulkPublish) -> Result<Fail
         let error = component.instance.publish(publish).await.err()?;
         Some((entry.entry_id, error))
     });
-    Ok(stream::iter(each).buffer_unordered(CONCURRENCY).filter_map(std::future::ready).collect().await)
+    Ok(stream::iter(each)
+        .buffer_unordered(CONCURRENCY)
+        .filter_map(std::future::ready)
+        .collect()
+        .await)
 }

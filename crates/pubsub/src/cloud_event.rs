@@ -47,7 +47,11 @@ impl<'a> Event<'a> {
 
     /// An attribute's value as JSON text; of several the last.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
+        self.fields
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| *value)
     }
 
     /// An attribute's value, if it is text.
@@ -77,7 +81,9 @@ fn go_mismatch(bytes: &[u8]) -> Option<String> {
         b'0'..=b'9' | b'-' => "number",
         _ => return None,
     };
-    Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
+    Some(format!(
+        "json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+    ))
 }
 
 /// A value as text, if it is text.
@@ -173,12 +179,18 @@ impl Wrap<'_> {
         let seconds: u32 = content::value(metadata, "ttlInSeconds")?.parse().ok()?;
         let span = jiff::SignedDuration::from_secs(i64::from(seconds));
         let at = jiff::Timestamp::now().checked_add(span).ok()?;
-        jiff::Timestamp::from_second(at.as_second()).ok().map(|at| at.to_string())
+        jiff::Timestamp::from_second(at.as_second())
+            .ok()
+            .map(|at| at.to_string())
     }
 
     fn around(&self, data: &[u8], metadata: &Metadata) -> Bytes {
         let given = Overrides::new(metadata);
-        let content_type = if self.content_type.is_empty() { TEXT } else { self.content_type };
+        let content_type = if self.content_type.is_empty() {
+            TEXT
+        } else {
+            self.content_type
+        };
         let mut out = Object::with_capacity(data.len() + data.len() / 4 + 512);
         write_data(&mut out, content_type, data);
         out.text("datacontenttype", content_type);
@@ -187,7 +199,12 @@ impl Wrap<'_> {
         }
         match given.id {
             Some(id) => out.text("id", id),
-            None => out.text("id", uuid::Uuid::new_v4().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())),
+            None => out.text(
+                "id",
+                uuid::Uuid::new_v4()
+                    .hyphenated()
+                    .encode_lower(&mut uuid::Uuid::encode_buffer()),
+            ),
         }
         out.text("pubsubname", self.pubsub);
         let source = if self.app_id.is_empty() { SOURCE } else { self.app_id };
@@ -211,7 +228,8 @@ impl Wrap<'_> {
         let event = Event::parse(data)?;
         let expiration = self.expiration(metadata);
         let mut out = Object::with_capacity(data.len() + 384);
-        let replaced = |name: &str| matches!(name, "topic" | "pubsubname") || (name == "expiration" && expiration.is_some());
+        let replaced =
+            |name: &str| matches!(name, "topic" | "pubsubname") || (name == "expiration" && expiration.is_some());
         for (at, (name, value)) in event.fields.iter().enumerate() {
             let again = event.fields[at + 1..].iter().any(|(later, _)| later == name);
             if !again && !replaced(name) {
@@ -263,7 +281,11 @@ impl<'a> Overrides<'a> {
         let mut all = Self::default();
         for (key, value) in metadata {
             let prefix = "cloudevent.";
-            if value.is_empty() || !key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
+            if value.is_empty()
+                || !key
+                    .get(..prefix.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            {
                 continue;
             }
             let slot = match key[prefix.len()..].to_ascii_lowercase().as_str() {
@@ -312,7 +334,12 @@ pub(crate) fn wrap_raw(pubsub: &str, topic: &str, data: &[u8]) -> Bytes {
     let mut out = Object::with_capacity(data.len() * 4 / 3 + 256);
     out.base64("data_base64", data);
     out.text("datacontenttype", BINARY);
-    out.text("id", uuid::Uuid::new_v4().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
+    out.text(
+        "id",
+        uuid::Uuid::new_v4()
+            .hyphenated()
+            .encode_lower(&mut uuid::Uuid::encode_buffer()),
+    );
     out.text("pubsubname", pubsub);
     out.text("source", SOURCE);
     out.text("specversion", SPEC_VERSION);
@@ -331,22 +358,36 @@ pub(crate) fn from_binary_mode(
     data: &[u8],
 ) -> Option<Bytes> {
     let attribute = |key: &str| -> Option<String> {
-        let name = key.get(..3).filter(|start| start.eq_ignore_ascii_case("ce_")).map(|_| &key[3..])?;
+        let name = key
+            .get(..3)
+            .filter(|start| start.eq_ignore_ascii_case("ce_"))
+            .map(|_| &key[3..])?;
         (!name.is_empty()).then(|| name.to_ascii_lowercase())
     };
-    if metadata.is_empty() || !["ce_specversion", "ce_id"].iter().all(|name| content::value(metadata, name).is_some()) {
+    if metadata.is_empty()
+        || !["ce_specversion", "ce_id"]
+            .iter()
+            .all(|name| content::value(metadata, name).is_some())
+    {
         return None;
     }
-    let content_type = content_type.or_else(|| content::value(metadata, "content-type")).unwrap_or(TEXT);
+    let content_type = content_type
+        .or_else(|| content::value(metadata, "content-type"))
+        .unwrap_or(TEXT);
     let mut out = Object::with_capacity(data.len() + 512);
     write_data(&mut out, content_type, data);
     out.text("datacontenttype", content_type);
-    let mut names: Vec<(String, &String)> =
-        metadata.iter().filter_map(|(key, value)| Some((attribute(key)?, value))).collect();
+    let mut names: Vec<(String, &String)> = metadata
+        .iter()
+        .filter_map(|(key, value)| Some((attribute(key)?, value)))
+        .collect();
     names.sort();
     names.dedup_by(|a, b| a.0 == b.0);
     for (name, value) in names {
-        if !matches!(name.as_str(), "data" | "data_base64" | "datacontenttype" | "topic" | "pubsubname") {
+        if !matches!(
+            name.as_str(),
+            "data" | "data_base64" | "datacontenttype" | "topic" | "pubsubname"
+        ) {
             out.text(&name, value);
         }
     }
@@ -427,7 +468,10 @@ pub(crate) fn base64_string(out: &mut Vec<u8>, data: &[u8]) {
 pub(crate) fn payload(event: &Event<'_>, bytes: &Bytes) -> Result<Bytes, String> {
     if let Some(encoded) = event.raw("data_base64") {
         let encoded = text(encoded).ok_or("unexpected data type encountered in envelope")?;
-        return BASE64.decode(encoded.as_bytes()).map(Bytes::from).map_err(|e| e.to_string());
+        return BASE64
+            .decode(encoded.as_bytes())
+            .map(Bytes::from)
+            .map_err(|e| e.to_string());
     }
     let Some(data) = event.raw("data").filter(|data| data.get() != "null") else {
         return Ok(Bytes::new());

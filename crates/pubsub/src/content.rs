@@ -30,7 +30,9 @@ pub(crate) fn is_binary(content_type: &str) -> bool {
 /// Whether `data` is text that an application gets as it is.
 pub(crate) fn is_text(content_type: &str) -> bool {
     let essence = essence(content_type);
-    let prefix = essence.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/"));
+    let prefix = essence
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("text/"));
     prefix || essence.eq_ignore_ascii_case("application/xml")
 }
 
@@ -50,7 +52,9 @@ pub(crate) const RAW: &str = "rawPayload";
 pub(crate) fn is_raw(metadata: &component::Metadata) -> Result<bool, String> {
     match metadata.get(RAW).map(String::as_str) {
         None | Some("") => Ok(false),
-        Some(text) => parse_bool(text).ok_or_else(|| format!("{RAW} value must be a valid boolean: actual is '{text}'")),
+        Some(text) => {
+            parse_bool(text).ok_or_else(|| format!("{RAW} value must be a valid boolean: actual is '{text}'"))
+        }
     }
 }
 

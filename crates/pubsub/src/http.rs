@@ -25,7 +25,13 @@ pub(crate) async fn publish(block: &PubSub, mut request: HttpRequest) -> Result<
     publish::find(&request.cx.snapshot, request.param("pubsub"), request.param("topic"))?;
     let data = request.bytes().await.map_err(|e| Error::Body { why: e.to_string() })?;
     let content_type = request.header("content-type").unwrap_or_default();
-    let message = publish::request(request.param("pubsub"), request.param("topic"), content_type, data, metadata);
+    let message = publish::request(
+        request.param("pubsub"),
+        request.param("topic"),
+        content_type,
+        data,
+        metadata,
+    );
     block.publish(&request.cx, message).await?;
     Ok(no_content())
 }
@@ -102,8 +108,13 @@ pub(crate) enum Wrong {
 /// The entries of a bulk, in Go's words where they cannot be read.
 pub(crate) fn read_entries(body: &Bytes) -> Result<Vec<BulkPublishRequestEntry>, Wrong> {
     let list: &RawValue = first(body).map_err(Wrong::Body)?;
-    let entries: Option<Vec<Event<'_>>> = serde_json::from_str(list.get()).map_err(|e| Wrong::Body(mismatch(list.get(), &e)))?;
-    entries.unwrap_or_default().iter().map(|entry| read_entry(body, entry)).collect()
+    let entries: Option<Vec<Event<'_>>> =
+        serde_json::from_str(list.get()).map_err(|e| Wrong::Body(mismatch(list.get(), &e)))?;
+    entries
+        .unwrap_or_default()
+        .iter()
+        .map(|entry| read_entry(body, entry))
+        .collect()
 }
 
 /// The JSON value that a body begins with.
@@ -138,14 +149,20 @@ fn kind(json: &str) -> &'static str {
 
 fn read_entry(body: &Bytes, entry: &Event<'_>) -> Result<BulkPublishRequestEntry, Wrong> {
     let field = |name: &str| {
-        let found = entry.fields().filter(|(key, value)| key.eq_ignore_ascii_case(name) && value.get() != "null");
+        let found = entry
+            .fields()
+            .filter(|(key, value)| key.eq_ignore_ascii_case(name) && value.get() != "null");
         found.last().map(|(_, value)| value)
     };
     let string = |name: &str| -> Result<String, Wrong> {
-        let Some(value) = field(name) else { return Ok(String::new()) };
+        let Some(value) = field(name) else {
+            return Ok(String::new());
+        };
         let wrong = || {
             let kind = kind(value.get());
-            Wrong::Body(format!("json: cannot unmarshal {kind} into Go struct field bulkPublishMessageEntry.{name} of type string"))
+            Wrong::Body(format!(
+                "json: cannot unmarshal {kind} into Go struct field bulkPublishMessageEntry.{name} of type string"
+            ))
         };
         text(value).map(Into::into).ok_or_else(wrong)
     };
@@ -167,7 +184,9 @@ fn read_entry(body: &Bytes, entry: &Event<'_>) -> Result<BulkPublishRequestEntry
 fn read_metadata(value: &RawValue) -> Result<Metadata, Wrong> {
     let wrong = |json: &str| {
         let kind = kind(json);
-        Wrong::Body(format!("json: cannot unmarshal {kind} into Go struct field bulkPublishMessageEntry.metadata of type string"))
+        Wrong::Body(format!(
+            "json: cannot unmarshal {kind} into Go struct field bulkPublishMessageEntry.metadata of type string"
+        ))
     };
     let object = Event::parse(value.get().as_bytes()).map_err(Wrong::Body)?;
     let pairs = object.fields().map(|(name, value)| {
@@ -192,7 +211,9 @@ fn event_bytes(body: &Bytes, event: &RawValue, content_type: &str) -> Result<Byt
                 _ => text.len(),
             };
             // The text is the original's, with its slip.
-            format!("error: unable to decode base64 application/octect-stream data: illegal base64 data at input byte {at}")
+            format!(
+                "error: unable to decode base64 application/octect-stream data: illegal base64 data at input byte {at}"
+            )
         });
     }
     if !content::is_text(content_type) {

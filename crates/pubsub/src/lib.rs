@@ -84,7 +84,10 @@ impl Shared {
     /// Whether a component is the one that is loaded under its name.
     pub(crate) fn is_current(&self, component: &Component) -> bool {
         let loaded = self.runtime.peek();
-        loaded.pubsub.get(&component.name).is_some_and(|current| Arc::ptr_eq(current, component))
+        loaded
+            .pubsub
+            .get(&component.name)
+            .is_some_and(|current| Arc::ptr_eq(current, component))
     }
 }
 

@@ -90,11 +90,13 @@ impl PubSub {
                 content_type,
                 metadata,
             };
-            self.hand_over(cx, component, publish).await.map_err(|why| Error::Publish {
-                pubsub: pubsub.clone(),
-                topic: topic.clone(),
-                why,
-            })
+            self.hand_over(cx, component, publish)
+                .await
+                .map_err(|why| Error::Publish {
+                    pubsub: pubsub.clone(),
+                    topic: topic.clone(),
+                    why,
+                })
         } else {
             Err(forbidden(&pubsub, &topic, &info.app_id))
         };
@@ -105,13 +107,25 @@ impl PubSub {
 
     /// Gives a message to its broker, as the policies for the component say.
     async fn hand_over(&self, cx: &Cx, component: &Component, publish: Publish) -> Result<(), String> {
-        let policy = cx.snapshot.policies.component_outbound(&component.name, ComponentKind::PubSub);
+        let policy = cx
+            .snapshot
+            .policies
+            .component_outbound(&component.name, ComponentKind::PubSub);
         if policy.is_noop() {
             return component.instance.publish(publish).await.map_err(|e| e.message);
         }
         let call = CallCx::new(&self.shared.never);
-        let attempt = |_| async { component.instance.publish(publish.clone()).await.map_err(|e| Refused::new(e, cx.transport)) };
-        policy.run(&call, attempt).await.map_err(|e: CallError<Refused>| e.to_string())
+        let attempt = |_| async {
+            component
+                .instance
+                .publish(publish.clone())
+                .await
+                .map_err(|e| Refused::new(e, cx.transport))
+        };
+        policy
+            .run(&call, attempt)
+            .await
+            .map_err(|e: CallError<Refused>| e.to_string())
     }
 }
 
@@ -199,7 +213,13 @@ fn http_status(code: i32) -> u16 {
 }
 
 /// The body of a request as the message to publish.
-pub(crate) fn request(pubsub: &str, topic: &str, content_type: &str, data: Bytes, metadata: Metadata) -> PublishEventRequest {
+pub(crate) fn request(
+    pubsub: &str,
+    topic: &str,
+    content_type: &str,
+    data: Bytes,
+    metadata: Metadata,
+) -> PublishEventRequest {
     PublishEventRequest {
         pubsub_name: pubsub.into(),
         topic: topic.into(),

@@ -1,8 +1,9 @@
 //! Messages that are handed over together.
 
 use super::{
-    LOG, deliver_grpc, deliver_http,
+    LOG,
     deliver::{Delivery, Done, Failed, Opened, Reply, Target},
+    deliver_grpc, deliver_http,
     routes::Route,
     spec::Bulk,
 };
@@ -75,10 +76,16 @@ impl Delivery {
         let topic = self.app_topic(&message.topic);
         let started = Instant::now();
         let mut outcomes: Vec<Outcome> = vec![Outcome::Dropped; message.entries.len()];
-        let events: Vec<Bytes> = message.entries.iter().map(|entry| self.event_of(topic, entry)).collect();
+        let events: Vec<Bytes> = message
+            .entries
+            .iter()
+            .map(|entry| self.event_of(topic, entry))
+            .collect();
         let mut groups: Vec<(Arc<Route>, Vec<usize>, Vec<OpenedEntry<'_>>)> = Vec::new();
         for (at, (entry, event)) in message.entries.iter().zip(&events).enumerate() {
-            let Some((route, trace)) = self.open(topic, entry, event) else { continue };
+            let Some((route, trace)) = self.open(topic, entry, event) else {
+                continue;
+            };
             let data = if self.is_raw() { &entry.data } else { event };
             let opened = OpenedEntry { entry, data, trace };
             match groups.iter_mut().find(|(other, ..)| other.path == route.path) {
@@ -147,7 +154,13 @@ impl Delivery {
     }
 
     /// Hands entries over as the policies say: what is repeated is only what failed.
-    async fn send_group(&self, topic: &str, route: &Route, metadata: &Metadata, entries: &[OpenedEntry<'_>]) -> Vec<Outcome> {
+    async fn send_group(
+        &self,
+        topic: &str,
+        route: &Route,
+        metadata: &Metadata,
+        entries: &[OpenedEntry<'_>],
+    ) -> Vec<Outcome> {
         let outcomes: Mutex<Vec<Option<Outcome>>> = Mutex::new(vec![None; entries.len()]);
         let attempt = |_: u32| async {
             let left: Vec<usize> = {
@@ -164,7 +177,10 @@ impl Delivery {
             let statuses = self.attempt_bulk(&group).await?;
             note(&statuses, entries, &left, &mut outcomes.lock())
         };
-        let result = self.policy().run(&CallCx::new(&self.shared.never), |n| attempt(n).boxed()).await;
+        let result = self
+            .policy()
+            .run(&CallCx::new(&self.shared.never), |n| attempt(n).boxed())
+            .await;
         let why = result.err().map(|error| {
             tracing::warn!(target: LOG, "encountered a retriable error while publishing subscribed messages to topic {topic}, err: {error}");
             let permanent = matches!(&error, CallError::Inner(failed) if failed.class == Class::Permanent);
@@ -175,12 +191,19 @@ impl Delivery {
             Some((false, why)) => Outcome::Again(why.clone()),
             None => Outcome::Done,
         };
-        outcomes.into_inner().into_iter().map(|outcome| outcome.unwrap_or_else(left)).collect()
+        outcomes
+            .into_inner()
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(left))
+            .collect()
     }
 
     async fn attempt_bulk(&self, group: &Group<'_>) -> Result<Statuses, Failed> {
         let parent = group.entries.iter().find_map(|entry| entry.trace.as_ref());
-        let mut span = self.shared.tracer.start(format_args!("pubsub/{}", group.topic), parent, Kind::Consumer);
+        let mut span = self
+            .shared
+            .tracer
+            .start(format_args!("pubsub/{}", group.topic), parent, Kind::Consumer);
         let along = Along {
             trace: span.context().clone(),
             baggage: None,
@@ -203,7 +226,12 @@ impl Delivery {
         let dead = !self.spec().dead_letter.is_empty();
         let again = count(|outcome| matches!(outcome, Outcome::Again(_)));
         let dropped = count(|outcome| matches!(outcome, Outcome::Dropped | Outcome::Ignored));
-        metrics.pubsub_bulk_ingress_events(pubsub, topic, "SUCCESS", count(|outcome| matches!(outcome, Outcome::Done)));
+        metrics.pubsub_bulk_ingress_events(
+            pubsub,
+            topic,
+            "SUCCESS",
+            count(|outcome| matches!(outcome, Outcome::Done)),
+        );
         metrics.pubsub_bulk_ingress_events(pubsub, topic, "DROP", if dead { dropped + again } else { dropped });
         metrics.pubsub_bulk_ingress_events(pubsub, topic, "RETRY", if dead { 0 } else { again });
     }
@@ -217,7 +245,8 @@ impl Delivery {
                 Outcome::Again(why) if !dead => Err(ComponentError::transient(why)),
                 Outcome::Again(_) | Outcome::Dropped => {
                     let content_type = Some(entry.content_type.clone()).filter(|t| !t.is_empty());
-                    self.to_dead_letter_topic(entry.data.clone(), content_type, entry.metadata.clone()).await
+                    self.to_dead_letter_topic(entry.data.clone(), content_type, entry.metadata.clone())
+                        .await
                 }
             };
             done.err().map(|error| (entry.entry_id.clone(), error))
@@ -253,7 +282,9 @@ fn note(
         }
     }
     if sent.iter().any(|at| outcomes[*at].is_none()) {
-        return Err(Failed::transient("some messages of the bulk were not processed by the app"));
+        return Err(Failed::transient(
+            "some messages of the bulk were not processed by the app",
+        ));
     }
     Ok(())
 }
@@ -279,7 +310,11 @@ type Waiting = (Message, oneshot::Sender<Done>);
 impl Gather {
     /// What gathers, and the task that hands over; it ends when the gatherer is dropped. `flush` makes it hand over at once
     /// what is there.
-    pub(crate) fn new(delivery: Arc<Delivery>, bulk: Bulk, flush: CancellationToken) -> (Self, impl Future<Output = ()> + Send) {
+    pub(crate) fn new(
+        delivery: Arc<Delivery>,
+        bulk: Bulk,
+        flush: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(bulk.max_messages.clamp(1, 1024));
         let task = gather(delivery.clone(), waiting, bulk, flush);
         let queue = Some(queue);
@@ -374,7 +409,10 @@ async fn hand_over(delivery: &Delivery, batch: Vec<Waiting>) {
         };
         let mut failed = delivery.deliver_bulk(&bulk).await;
         for (id, tell) in ids.iter().zip(tells) {
-            let error = failed.iter().position(|(other, _)| other == id).map(|at| failed.swap_remove(at).1);
+            let error = failed
+                .iter()
+                .position(|(other, _)| other == id)
+                .map(|at| failed.swap_remove(at).1);
             // Whoever waited may have gone.
             let _told = tell.send(error.map_or(Ok(()), Err));
         }

@@ -154,7 +154,10 @@ impl Opened<'_> {
     pub(crate) fn trace(&self) -> Option<TraceContext> {
         let own = |name| self.event.text(name).filter(|text| !text.is_empty());
         let noted = |name| self.metadata.get(name).map(|text| text.as_str().into());
-        let parent = own("traceparent").or_else(|| own("traceid")).or_else(|| noted("traceparent")).or_else(|| noted("traceid"))?;
+        let parent = own("traceparent")
+            .or_else(|| own("traceid"))
+            .or_else(|| noted("traceparent"))
+            .or_else(|| noted("traceid"))?;
         let context = TraceContext::parse_traceparent(&parent)?;
         Some(match own("tracestate").or_else(|| noted("tracestate")) {
             Some(state) => context.with_state(&state),
@@ -195,7 +198,9 @@ impl Delivery {
 
     pub(crate) fn policy(&self) -> Policy {
         let snapshot = self.shared.runtime.peek();
-        snapshot.policies.component_inbound(&self.spec().pubsub, ComponentKind::PubSub)
+        snapshot
+            .policies
+            .component_inbound(&self.spec().pubsub, ComponentKind::PubSub)
     }
 
     /// The topic that a message came on, as the application knows it.
@@ -221,7 +226,9 @@ impl Delivery {
 
     fn count(&self, topic: &str, process_status: &str, status: &str, elapsed: Duration) {
         let pubsub = &self.spec().pubsub;
-        self.shared.metrics.pubsub_ingress(pubsub, topic, process_status, status, elapsed);
+        self.shared
+            .metrics
+            .pubsub_ingress(pubsub, topic, process_status, status, elapsed);
     }
 
     /// Takes one message from the broker to the application.
@@ -279,7 +286,9 @@ impl Delivery {
         match result {
             Ok(Reply::Success | Reply::Unimplemented) => Ok(()),
             Ok(Reply::Drop | Reply::NotFound) => self.dead_letter(message).await,
-            Err(CallError::Inner(failed)) if failed.class == Class::Superseded => Err(ComponentError::transient(failed.why)),
+            Err(CallError::Inner(failed)) if failed.class == Class::Superseded => {
+                Err(ComponentError::transient(failed.why))
+            }
             Err(error) => {
                 let topic = opened.topic;
                 tracing::warn!(target: LOG, "encountered a retriable error while publishing a subscribed message to topic {topic}, err: {error}");
@@ -336,13 +345,21 @@ impl Delivery {
 
     async fn dead_letter(&self, message: &Message) -> Done {
         let content_type = message.content_type.clone();
-        self.to_dead_letter_topic(message.data.clone(), content_type, message.metadata.clone()).await
+        self.to_dead_letter_topic(message.data.clone(), content_type, message.metadata.clone())
+            .await
     }
 
     /// Publishes to the dead letter topic, as it came; done with at once if there is none. If even this fails, the broker has
     /// to keep the message.
-    pub(crate) async fn to_dead_letter_topic(&self, data: Bytes, content_type: Option<String>, metadata: Metadata) -> Done {
-        let Spec { dead_letter, pubsub, .. } = self.spec();
+    pub(crate) async fn to_dead_letter_topic(
+        &self,
+        data: Bytes,
+        content_type: Option<String>,
+        metadata: Metadata,
+    ) -> Done {
+        let Spec {
+            dead_letter, pubsub, ..
+        } = self.spec();
         if dead_letter.is_empty() {
             return Ok(());
         }

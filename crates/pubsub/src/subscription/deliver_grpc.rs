@@ -32,7 +32,10 @@ fn request<T>(delivery: &Delivery, along: &Along, metadata: Option<&Metadata>, m
     if let Some(metadata) = metadata {
         metadata_headers(metadata, &mut headers);
         // Names that gRPC keeps to itself.
-        let reserved = headers.keys().filter(|name| name.as_str().starts_with("grpc-")).cloned();
+        let reserved = headers
+            .keys()
+            .filter(|name| name.as_str().starts_with("grpc-"))
+            .cloned();
         for name in reserved.collect::<Vec<_>>() {
             headers.remove(name);
         }
@@ -52,7 +55,15 @@ fn request<T>(delivery: &Delivery, along: &Along, metadata: Option<&Metadata>, m
 }
 
 /// Attributes of an event that are fields of the message.
-const FIELDS: [&str; 7] = ["id", "source", "type", "specversion", "datacontenttype", "data", "data_base64"];
+const FIELDS: [&str; 7] = [
+    "id",
+    "source",
+    "type",
+    "specversion",
+    "datacontenttype",
+    "data",
+    "data_base64",
+];
 
 /// An event as the application gets it.
 pub(super) fn topic_event(pubsub: &str, opened: &Opened<'_>, route: &Route) -> Result<TopicEventRequest, Failed> {
@@ -73,7 +84,8 @@ pub(super) fn topic_event(pubsub: &str, opened: &Opened<'_>, route: &Route) -> R
 
 fn extensions(event: &Event<'_>, metadata: &Metadata) -> Struct {
     let own = event.fields().filter(|(name, _)| !FIELDS.contains(name));
-    let mut fields: std::collections::BTreeMap<String, Value> = own.map(|(name, raw)| (name.to_owned(), value(raw))).collect();
+    let mut fields: std::collections::BTreeMap<String, Value> =
+        own.map(|(name, raw)| (name.to_owned(), value(raw))).collect();
     for name in ["traceid", "tracestate"] {
         if let Some(text) = metadata.get(name) {
             let text = || Value {
@@ -123,7 +135,10 @@ pub(super) async fn send(
     let message = topic_event(&delivery.spec().pubsub, opened, route)?;
     let id = message.id.clone();
     let mut client = AppCallbackClient::new(app.channel(along.clone()));
-    match client.on_topic_event(request(delivery, along, Some(opened.metadata), message)).await {
+    match client
+        .on_topic_event(request(delivery, along, Some(opened.metadata), message))
+        .await
+    {
         Ok(response) => reply(response.into_inner().status, &id, LOG_GRPC),
         Err(status) if status.code() == Code::Unimplemented => {
             tracing::warn!(target: LOG_GRPC, "non-retriable error returned from app while processing pub/sub event {id}: {}", text(&status));
@@ -146,7 +161,9 @@ pub(super) fn reply(status: i32, id: &str, log: &'static str) -> Result<Reply, F
             }
             Ok(Reply::Drop)
         }
-        Ok(Status::Retry) => Err(Failed::transient(format!("RETRY status returned from app while processing pub/sub event {id}"))),
+        Ok(Status::Retry) => Err(Failed::transient(format!(
+            "RETRY status returned from app while processing pub/sub event {id}"
+        ))),
         Err(_) => Err(Failed::transient(format!(
             "unknown status returned from app while processing pub/sub event {id}, status: {status}"
         ))),
@@ -166,14 +183,23 @@ fn failed(status: &tonic::Status) -> Failed {
 }
 
 /// Sends messages together; returns what became of each.
-pub(super) async fn send_bulk(app: &Arc<App>, delivery: &Delivery, along: &Along, group: &Group<'_>) -> Result<Statuses, Failed> {
+pub(super) async fn send_bulk(
+    app: &Arc<App>,
+    delivery: &Delivery,
+    along: &Along,
+    group: &Group<'_>,
+) -> Result<Statuses, Failed> {
     let message = bulk_request(delivery, group);
     let limit = delivery.shared.runtime.info.body_limit();
     let mut client = AppCallbackClient::new(app.channel(along.clone())).max_decoding_message_size(limit);
-    let mut result = client.on_bulk_topic_event(request(delivery, along, None, message.clone())).await;
+    let mut result = client
+        .on_bulk_topic_event(request(delivery, along, None, message.clone()))
+        .await;
     if matches!(&result, Err(status) if status.code() == Code::Unimplemented) {
         let mut older = AppCallbackAlphaClient::new(app.channel(along.clone())).max_decoding_message_size(limit);
-        result = older.on_bulk_topic_event_alpha1(request(delivery, along, None, message)).await;
+        result = older
+            .on_bulk_topic_event_alpha1(request(delivery, along, None, message))
+            .await;
     }
     match result {
         Ok(response) => Ok(statuses(response.into_inner())),

@@ -60,8 +60,16 @@ fn request(pubsub: &str, route: &Route, content_type: &'static str, body: Bytes)
 }
 
 /// Sends a request; the answer is whole then. A body that cannot be read is as good as none.
-async fn call(app: &App, delivery: &Delivery, along: &Along, request: Request<Body>) -> Result<(StatusCode, Bytes), Failed> {
-    let response = app.http(along, request).await.map_err(|e| Failed::transient(e.to_string()))?;
+async fn call(
+    app: &App,
+    delivery: &Delivery,
+    along: &Along,
+    request: Request<Body>,
+) -> Result<(StatusCode, Bytes), Failed> {
+    let response = app
+        .http(along, request)
+        .await
+        .map_err(|e| Failed::transient(e.to_string()))?;
     let status = response.status();
     let body = api::body::read(response.into_body(), delivery.shared.runtime.info.body_limit()).await;
     Ok((status, body.unwrap_or_default()))
@@ -86,7 +94,10 @@ pub(super) async fn send(
                 tracing::warn!(target: LOG_HTTP, "DROP status returned from app while processing pub/sub event {}", id());
                 Ok(Reply::Drop)
             }
-            Some("RETRY") => Err(Failed::transient(format!("RETRY status returned from app while processing pub/sub event {}", id()))),
+            Some("RETRY") => Err(Failed::transient(format!(
+                "RETRY status returned from app while processing pub/sub event {}",
+                id()
+            ))),
             Some(other) => Err(Failed::transient(format!(
                 "unknown status returned from app while processing pub/sub event {}, status: {other}",
                 id()
@@ -98,7 +109,10 @@ pub(super) async fn send(
         tracing::error!(target: LOG_HTTP, "non-retriable error returned from app while processing pub/sub event {}: {body}. status code returned: {code}", id());
         return Ok(Reply::NotFound);
     }
-    let why = format!("retriable error returned from app while processing pub/sub event {}, topic: {topic}, body: {body}. status code returned: {code}", id());
+    let why = format!(
+        "retriable error returned from app while processing pub/sub event {}, topic: {topic}, body: {body}. status code returned: {code}",
+        id()
+    );
     tracing::warn!(target: LOG_HTTP, "{why}");
     Err(Failed {
         http: Some(code),
@@ -109,14 +123,27 @@ pub(super) async fn send(
 /// What an answer says in `status`; nothing if it says nothing that can be understood.
 fn status_of(body: &[u8]) -> Option<String> {
     let answer = Event::parse(body).ok()?;
-    let status = answer.fields().filter(|(name, _)| name.eq_ignore_ascii_case("status")).last();
+    let status = answer
+        .fields()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("status"))
+        .last();
     text(status?.1).map(Into::into)
 }
 
 /// Sends messages together; returns what became of each.
-pub(super) async fn send_bulk(app: &App, delivery: &Delivery, along: &Along, group: &Group<'_>) -> Result<Statuses, Failed> {
+pub(super) async fn send_bulk(
+    app: &App,
+    delivery: &Delivery,
+    along: &Along,
+    group: &Group<'_>,
+) -> Result<Statuses, Failed> {
     let spec = delivery.spec();
-    let request = request(&spec.pubsub, group.route, "application/json", bulk_body(delivery, group));
+    let request = request(
+        &spec.pubsub,
+        group.route,
+        "application/json",
+        bulk_body(delivery, group),
+    );
     let (status, body) = call(app, delivery, along, request).await?;
     if status.is_success() {
         return Ok(read_statuses(&body));
@@ -197,7 +224,10 @@ pub(super) fn read_statuses(body: &[u8]) -> Statuses {
         status: String,
     }
     let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<serde_json::Value>();
-    let answer = stream.next().and_then(Result::ok).and_then(|json| resources::decode::from_value::<Answer>(&json).ok());
+    let answer = stream
+        .next()
+        .and_then(Result::ok)
+        .and_then(|json| resources::decode::from_value::<Answer>(&json).ok());
     let statuses = answer.map(|answer| answer.value.statuses).unwrap_or_default();
     let read = statuses.into_iter().map(|one| {
         let reply = match one.status.as_str() {

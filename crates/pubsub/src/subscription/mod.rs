@@ -199,7 +199,10 @@ impl Subscriptions {
         };
         state.ending.retain(|_, task| !task.is_finished());
         let wanted: HashMap<Key, Compiled> = state.wanted().into_iter().map(|one| (one.spec.key(), one)).collect();
-        let over = state.running.iter().filter(|(key, running)| wanted.get(*key).is_none_or(|one| one.spec != running.spec));
+        let over = state
+            .running
+            .iter()
+            .filter(|(key, running)| wanted.get(*key).is_none_or(|one| one.spec != running.spec));
         for key in over.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             state.end(&key);
         }
@@ -231,7 +234,10 @@ impl Subscriptions {
         };
         self.shared.changed.send_modify(|generation| *generation += 1);
         first_tries(tried).await;
-        self.shared.uses.wait_until_all(|component| self.shared.is_current(component)).await;
+        self.shared
+            .uses
+            .wait_until_all(|component| self.shared.is_current(component))
+            .await;
     }
 
     /// Ends all tasks without waiting for them.

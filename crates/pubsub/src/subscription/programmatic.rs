@@ -17,7 +17,12 @@ use wire::runtime::v1::{TopicSubscription, app_callback_client::AppCallbackClien
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Asks the application; the error tells why it gave no usable answer.
-pub(crate) async fn ask(app: &Arc<App>, app_id: &str, policies: &Policies, cancel: &CancellationToken) -> Result<Vec<Spec>, Failed> {
+pub(crate) async fn ask(
+    app: &Arc<App>,
+    app_id: &str,
+    policies: &Policies,
+    cancel: &CancellationToken,
+) -> Result<Vec<Spec>, Failed> {
     let policy = policies.builtin(Builtin::InitializationRetries);
     let attempt = |_| {
         if app.options().protocol.is_grpc() {
@@ -26,13 +31,16 @@ pub(crate) async fn ask(app: &Arc<App>, app_id: &str, policies: &Policies, cance
             ask_http(app, app_id).boxed()
         }
     };
-    policy.run(&CallCx::new(cancel), attempt).await.map_err(|error| match error {
-        CallError::Inner(failed) => failed,
-        other => Failed {
-            transient: !matches!(other, CallError::Cancelled),
-            why: other.to_string(),
-        },
-    })
+    policy
+        .run(&CallCx::new(cancel), attempt)
+        .await
+        .map_err(|error| match error {
+            CallError::Inner(failed) => failed,
+            other => Failed {
+                transient: !matches!(other, CallError::Cancelled),
+                why: other.to_string(),
+            },
+        })
 }
 
 /// Why the application gave no answer.
@@ -51,7 +59,11 @@ impl fmt::Display for Failed {
 
 impl Classify for Failed {
     fn class(&self) -> Class {
-        if self.transient { Class::Transient } else { Class::Permanent }
+        if self.transient {
+            Class::Transient
+        } else {
+            Class::Permanent
+        }
     }
 }
 
@@ -129,7 +141,9 @@ struct BulkItem {
 /// Reads the answer of an HTTP application; what follows the list is not looked at.
 pub(crate) fn read(body: &[u8]) -> Result<Vec<Spec>, String> {
     let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<serde_json::Value>();
-    let Some(list) = stream.next() else { return Ok(Vec::new()) };
+    let Some(list) = stream.next() else {
+        return Ok(Vec::new());
+    };
     let list = list.map_err(|e| e.to_string())?;
     if list.is_null() {
         return Ok(Vec::new());
@@ -143,7 +157,11 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<Spec>, String> {
 
 fn from_item(item: Item) -> Option<Spec> {
     let routes = item.routes.unwrap_or_default();
-    let default = if routes.default.is_empty() { item.route } else { routes.default };
+    let default = if routes.default.is_empty() {
+        item.route
+    } else {
+        routes.default
+    };
     let mut rules: Vec<Rule> = routes
         .rules
         .into_iter()
@@ -177,7 +195,12 @@ fn from_item(item: Item) -> Option<Spec> {
 async fn ask_grpc(app: &Arc<App>) -> Result<Vec<Spec>, Failed> {
     let mut client = AppCallbackClient::new(app.channel(Along::default())).max_decoding_message_size(MAX_ANSWER);
     match client.list_topic_subscriptions(()).await {
-        Ok(response) => Ok(response.into_inner().subscriptions.into_iter().map(from_message).collect()),
+        Ok(response) => Ok(response
+            .into_inner()
+            .subscriptions
+            .into_iter()
+            .map(from_message)
+            .collect()),
         Err(status) if status.code() == tonic::Code::Unimplemented => {
             tracing::debug!(target: LOG, "the application lists no subscriptions");
             Ok(Vec::new())

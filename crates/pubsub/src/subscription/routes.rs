@@ -54,7 +54,17 @@ impl Route {
 /// A path and query; what no URI may hold is escaped.
 fn uri(text: &str) -> http::Uri {
     use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-    const ODD: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+    const ODD: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'<')
+        .add(b'>')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
     let text = text.split('#').next().unwrap_or("/");
     let escaped = utf8_percent_encode(text, ODD).to_string();
     // An authority must not be read out of `//host/path`.
@@ -68,7 +78,10 @@ impl Routes {
         let compile_one = |rule: &Rule| {
             let condition = match rule.condition.as_str() {
                 "" => None,
-                text => Some((text.to_owned(), compile(text).map_err(|why| format!("condition {text:?}: {why}"))?)),
+                text => Some((
+                    text.to_owned(),
+                    compile(text).map_err(|why| format!("condition {text:?}: {why}"))?,
+                )),
             };
             Ok::<_, String>(Compiled {
                 condition,
@@ -76,7 +89,10 @@ impl Routes {
             })
         };
         let rules: Vec<Compiled> = rules.iter().map(compile_one).collect::<Result<_, _>>()?;
-        let fixed = rules.first().filter(|rule| rule.condition.is_none()).map(|rule| rule.route.clone());
+        let fixed = rules
+            .first()
+            .filter(|rule| rule.condition.is_none())
+            .map(|rule| rule.route.clone());
         Ok(Self { rules, fixed })
     }
 
@@ -144,7 +160,9 @@ fn convert(json: serde_json::Value) -> Value {
         Json::Array(items) => Value::List(Arc::new(items.into_iter().map(convert).collect())),
         Json::Object(fields) => {
             let map = fields.into_iter().map(|(name, value)| (key(&name), convert(value)));
-            Value::Map(Map { map: Arc::new(map.collect()) })
+            Value::Map(Map {
+                map: Arc::new(map.collect()),
+            })
         }
     }
 }
@@ -160,7 +178,12 @@ fn compile(text: &str) -> Result<Program, String> {
         if !is_shallow(program.expression(), MAX_DEPTH) {
             return Err(format!("it is nested more than {MAX_DEPTH} levels deep"));
         }
-        match program.references().variables().into_iter().find(|name| *name != "event" && !name.starts_with('@')) {
+        match program
+            .references()
+            .variables()
+            .into_iter()
+            .find(|name| *name != "event" && !name.starts_with('@'))
+        {
             // Macros have variables of their own.
             Some(name) if !has_macro(program.expression()) => Err(format!("undeclared reference to '{name}'")),
             _ => Ok(program),
@@ -246,7 +269,10 @@ mod tests {
             assert_eq!(find(&rules, &event).expect(data).as_deref(), Some(path), "{data}");
         }
         assert_eq!(find(&[r#"event.type == "x" => x"#], r#"{"type":"y"}"#), Ok(None));
-        assert_eq!(find(&[r#"event.data.exists(x, x == "b") => x"#], r#"{"data":["a","b"]}"#), Ok(Some("x".into())));
+        assert_eq!(
+            find(&[r#"event.data.exists(x, x == "b") => x"#], r#"{"data":["a","b"]}"#),
+            Ok(Some("x".into()))
+        );
         assert_eq!(find(&[], "{}"), Ok(None));
     }
 
@@ -259,16 +285,23 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_does_not_compile() {
-        let deep = format!("{}1{} == 1", "(".repeat(300), ")".repeat(300));
-        let deeper = format!("{}1", "-".repeat(15_000));
-        for text in ["foo(", "topic == \"a\"", &deep, &deeper, &"x".repeat(20_000)] {
+        let compile = |text: &str| {
             let rules = [Rule {
                 condition: text.into(),
                 path: "/".into(),
             }];
-            let short = text.get(..20).unwrap_or(text);
-            // Brackets leave no trace in what is compiled.
-            assert!(Routes::compile(&rules).is_err() || short.starts_with('('), "{short}");
+            Routes::compile(&rules).map(|_| ())
+        };
+        let deep = format!("{}{} == []", "[".repeat(300), "]".repeat(300));
+        for text in ["foo(", "topic == \"a\"", &deep, &"x".repeat(20_000)] {
+            assert!(compile(text).is_err(), "{text:.20}");
+        }
+        // What leaves no trace in what is compiled must do no harm either.
+        for text in [
+            format!("{}1", "-".repeat(15_000)),
+            format!("{}1{} == 1", "(".repeat(2000), ")".repeat(2000)),
+        ] {
+            let _either = compile(&text);
         }
     }
 

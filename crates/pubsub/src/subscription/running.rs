@@ -103,26 +103,54 @@ impl Standing {
     pub(crate) async fn new(shared: &Arc<Shared>, compiled: &Compiled, target: &Target) -> Result<Self, Unable> {
         let spec = &*compiled.spec;
         let Spec { pubsub, topic, .. } = spec;
-        let component = shared.runtime.peek().pubsub.get(pubsub).cloned().ok_or(Unable::Missing)?;
+        let component = shared
+            .runtime
+            .peek()
+            .pubsub
+            .get(pubsub)
+            .cloned()
+            .ok_or(Unable::Missing)?;
         let (broker_topic, immediate) = {
             let access = Access::of(&component, &shared.runtime.info);
             if !access.may_subscribe(topic) {
-                return Err(Unable::Denied(format!("subscription to topic '{topic}' on pubsub '{pubsub}' is not allowed")));
+                return Err(Unable::Denied(format!(
+                    "subscription to topic '{topic}' on pubsub '{pubsub}' is not allowed"
+                )));
             }
             (access.broker_topic(topic), access.immediate)
         };
         let (closed, flush) = (CancellationToken::new(), CancellationToken::new());
         let lease = Uses::add(shared, &component);
-        let delivery = Arc::new(Delivery::new(shared, compiled, &component, target.clone(), closed.clone()));
+        let delivery = Arc::new(Delivery::new(
+            shared,
+            compiled,
+            &component,
+            target.clone(),
+            closed.clone(),
+        ));
         let request = Subscribe {
             topic: broker_topic,
             metadata: spec.component_metadata(),
         };
         let mut gather = None;
         let subscribed = match (spec.bulk, component.instance.bulk_subscribe()) {
-            (None, _) => component.instance.subscribe(request, delivery as Arc<dyn Handler>).await,
-            (Some(bulk), Some(broker)) => broker.bulk_subscribe(request, bulk.options(), delivery as Arc<dyn BulkHandler>).await,
-            (Some(_), None) if immediate => component.instance.subscribe(request, Arc::new(Gather::immediate(delivery))).await,
+            (None, _) => {
+                component
+                    .instance
+                    .subscribe(request, delivery as Arc<dyn Handler>)
+                    .await
+            }
+            (Some(bulk), Some(broker)) => {
+                broker
+                    .bulk_subscribe(request, bulk.options(), delivery as Arc<dyn BulkHandler>)
+                    .await
+            }
+            (Some(_), None) if immediate => {
+                component
+                    .instance
+                    .subscribe(request, Arc::new(Gather::immediate(delivery)))
+                    .await
+            }
             (Some(bulk), None) => {
                 let (handler, task) = Gather::new(delivery, bulk, flush.clone());
                 gather = Some(AbortOnDropHandle::new(tokio::spawn(task)));

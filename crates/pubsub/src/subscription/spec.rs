@@ -134,7 +134,9 @@ pub(crate) fn merge(declared: &[Compiled], programmatic: &[Compiled]) -> Vec<Com
     let mut all: Vec<Compiled> = Vec::with_capacity(declared.len() + programmatic.len());
     let mut places = std::collections::HashMap::new();
     for one in declared.iter().chain(programmatic) {
-        let Spec { kind, pubsub, topic, .. } = &*one.spec;
+        let Spec {
+            kind, pubsub, topic, ..
+        } = &*one.spec;
         match places.entry(one.spec.key()) {
             std::collections::hash_map::Entry::Vacant(vacant) => {
                 vacant.insert(all.len());

@@ -85,7 +85,11 @@ impl Connection {
             self.open.cancelled().await;
             let number = delivery.shared.next_id();
             let (tell, told) = oneshot::channel();
-            self.expected.lock().entry(id.clone()).or_default().push_back((number, tell));
+            self.expected
+                .lock()
+                .entry(id.clone())
+                .or_default()
+                .push_back((number, tell));
             let _expectation = Expectation {
                 connection: self,
                 id: &id,
@@ -105,7 +109,11 @@ impl Connection {
 
     /// Takes an answer.
     fn processed(&self, processed: Processed) {
-        let waiting = self.expected.lock().get_mut(&processed.id).and_then(VecDeque::pop_front);
+        let waiting = self
+            .expected
+            .lock()
+            .get_mut(&processed.id)
+            .and_then(VecDeque::pop_front);
         let status = processed.status.map_or(0, |status| status.status);
         // Whoever waited may have run out of time.
         if waiting.is_none_or(|(_, tell)| tell.send(status).is_err()) {
@@ -155,7 +163,10 @@ enum End {
 
 impl Subscriptions {
     /// Serves a stream; it ends with the client, or with the sidecar.
-    pub(crate) fn serve(self: &Arc<Self>, messages: Streaming<Request>) -> BoxStream<'static, Result<Response, Status>> {
+    pub(crate) fn serve(
+        self: &Arc<Self>,
+        messages: Streaming<Request>,
+    ) -> BoxStream<'static, Result<Response, Status>> {
         let (out, events) = mpsc::channel(QUEUE);
         let this = self.clone();
         self.tasks.spawn(async move {
@@ -194,7 +205,11 @@ impl Subscriptions {
             target,
             connection: &connection,
         };
-        let end = if out.send(Ok(response(ResponseType::InitialResponse(InitialResponse {})))).await.is_ok() {
+        let end = if out
+            .send(Ok(response(ResponseType::InitialResponse(InitialResponse {}))))
+            .await
+            .is_ok()
+        {
             connection.open.cancel();
             session.run(&mut messages, standing, &mut changed).await
         } else {
@@ -281,7 +296,12 @@ struct Session<'a> {
 
 impl Session<'_> {
     /// Takes answers until the end; the subscription follows the replacement of its component.
-    async fn run(&self, messages: &mut Streaming<Request>, standing: Standing, changed: &mut watch::Receiver<u64>) -> End {
+    async fn run(
+        &self,
+        messages: &mut Streaming<Request>,
+        standing: Standing,
+        changed: &mut watch::Receiver<u64>,
+    ) -> End {
         let (shared, stopping) = (&self.subscriptions.shared, &self.subscriptions.stopping);
         let mut standing = Some(standing);
         let (mut pause, mut wait) = (Backoff::default(), None);
