@@ -17,6 +17,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 import pytest  # noqa: E402
 from sidecar import Implementation  # noqa: E402
 from stage import Stage  # noqa: E402
+from traffic import FIGURES  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -96,3 +97,11 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for stage in item.config.stash.get(STAGES, []):
             report.sections += [(f"last lines of {name}", tail) for name, tail in stage.logs()]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints what the fault tests have counted."""
+    if FIGURES:
+        terminalreporter.section("messages under faults")
+        for line in FIGURES:
+            terminalreporter.write_line(line)

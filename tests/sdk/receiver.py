@@ -1,6 +1,8 @@
 """An application, in the process of the tests, that subscribes to topics and keeps what it gets."""
 
+import contextlib
 import json
+import socket
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +13,27 @@ from processes import free_port, wait_until
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def __init__(self, *arguments):
+        self.connections = set()
+        super().__init__(*arguments)
+
+    def process_request(self, request, client_address):
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request, client_address):
+        """A connection that breaks is nothing to tell."""
+
+    def cut(self):
+        """Ends all connections, also those that wait for their next request."""
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Receiver:
@@ -81,10 +104,11 @@ class Receiver:
         return status, body
 
     def close(self):
-        """Refuses new connections. What is at work may end."""
+        """Refuses new connections, and ends those that there are: it is as if the application had died."""
         if self.server:
             self.server.shutdown()
             self.server.server_close()
+            self.server.cut()
             self.server = None
 
     def of(self, route):

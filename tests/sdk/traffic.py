@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
+# What the tests have counted, for the end of the run.
+FIGURES = []
 LONG = bool(os.environ.get("OUTRIGGER_LONG"))
 
 
@@ -68,7 +70,7 @@ class Traffic:
         self.pool.shutdown()
 
     def settle(self, app, what, route="numbers", timeout=90):
-        """Waits until all that was acknowledged has come; prints and gives how many came again."""
+        """Waits until all that was acknowledged has come; notes the figures, and gives how many came again."""
         end = time.monotonic() + timeout
         while True:
             counts = app.counts(route)
@@ -77,8 +79,8 @@ class Traffic:
                 break
             time.sleep(0.2)
         came, again = len(counts), sum(counts.values()) - len(counts)
-        print(
-            f"\n{what}: {len(self.acknowledged)} acknowledged, {came} delivered, {len(lost)} lost, {again} duplicates,"
+        FIGURES.append(
+            f"{what}: {len(self.acknowledged)} acknowledged, {came} delivered, {len(lost)} lost, {again} duplicates,"
             f" {self.repeated} published again"
         )
         assert not lost, f"{len(lost)} acknowledged messages were not delivered, such as {sorted(lost)[:5]}"
