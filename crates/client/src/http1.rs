@@ -55,7 +55,7 @@ impl Pool {
 }
 
 /// How much of an answer may be in one read.
-const READ_BUFFER: usize = 256 * 1024;
+const READ_BUFFER: usize = 64 * 1024;
 
 pub(crate) async fn send(inner: &Inner, mut request: Request<Body>) -> Result<Response<Body>, SendError> {
     while let Some(mut sender) = inner.http1.take() {

@@ -39,7 +39,6 @@ where
     F: Future<Output = Result<(), E>>,
     E: Into<BoxError>,
 {
-    use_small_pages();
     if let Err(error) = logs::init(&args.logs(program.app_id, program.version)) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
@@ -98,7 +97,8 @@ pub fn runtime() -> io::Result<Runtime> {
 }
 
 /// Memory comes in small pages: a sidecar needs a few megabytes, and huge pages would be a multiple of what is in use.
-fn use_small_pages() {
+/// To be called before anything is allocated that stays.
+pub fn use_small_pages() {
     #[cfg(target_os = "linux")]
     let _kernel_without = rustix::thread::disable_transparent_huge_pages(true);
 }

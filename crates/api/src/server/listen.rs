@@ -240,10 +240,10 @@ struct Connection<A> {
 }
 
 /// How much of a body may be in one read: enough that large bodies take few system calls.
-const READ_BUFFER: usize = 256 * 1024;
+const READ_BUFFER: usize = 64 * 1024;
 /// How much of a stream, and of a connection, may be on its way without being asked for again.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 impl<A: Answer> Connection<A> {
     fn serve<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: T, peer: Option<SocketAddr>) {
