@@ -30,9 +30,27 @@ pub type Handler = Arc<dyn Fn(&str) -> Option<Response<Full<Bytes>>> + Send + Sy
 
 /// Opens a listener, for an address such as `127.0.0.1` or `::`.
 pub async fn listen(address: &str, port: u16) -> io::Result<TcpListener> {
-    let error = |source: io::Error| io::Error::new(source.kind(), format!("listen on {address}:{port}: {source}"));
-    TcpListener::bind((address, port)).await.map_err(error)
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match TcpListener::bind((address, port)).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < BIND_TRIES => {
+                tokio::time::sleep(BIND_PAUSE).await;
+            }
+            Err(error) => {
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("listen on {address}:{port}: {error}"),
+                ));
+            }
+            bound => return bound,
+        }
+    }
 }
+
+/// A port that is in use is tried again for some seconds: the program that is being replaced may still hold it.
+const BIND_TRIES: u32 = 20;
+const BIND_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// A text answer.
 pub fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

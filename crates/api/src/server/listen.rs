@@ -255,7 +255,7 @@ impl<A: Answer> Connection<A> {
                 if upgrade && h2c::asked_for(&request) {
                     return Ok::<_, Infallible>(switch(answer, options, request, peer));
                 }
-                let request = request.map(|body| Body::new(IncomingBody(body)));
+                let request = IncomingBody::wrap(request);
                 Ok(answer.answer(request, peer).await)
             }
         });
@@ -316,13 +316,7 @@ fn switch<A: Answer>(
         let Ok(io) = upgrade.await else { return };
         let service = service_fn(move |request: Request<Incoming>| {
             let answer = answer.clone();
-            async move {
-                Ok::<_, Infallible>(
-                    answer
-                        .answer(request.map(|body| Body::new(IncomingBody(body))), peer)
-                        .await,
-                )
-            }
+            async move { Ok::<_, Infallible>(answer.answer(IncomingBody::wrap(request), peer).await) }
         });
         let io = TokioIo::new(h2c::Upgraded::new(TokioIo::new(io), frame));
         let _ended = builder(&Options {
@@ -337,7 +331,51 @@ fn switch<A: Answer>(
 }
 
 /// A request's body whose errors are boxed; it knows its length, so that nothing has to be chunked on the way.
-struct IncomingBody(Incoming);
+///
+/// Over HTTP/1.1 a client that is answered before it has sent all of its body would find the connection closed while it
+/// still writes, and never see the answer. What is left of a body is therefore read, within bounds, as Go's server does.
+struct IncomingBody {
+    body: Option<Incoming>,
+    drained: bool,
+}
+
+/// The most bytes of a body that nobody wanted, and the longest time, that are spent on reading it.
+const DRAIN_BYTES: usize = 256 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+impl IncomingBody {
+    fn wrap(request: Request<Incoming>) -> Request<Body> {
+        let drained = request.version() != http::Version::HTTP_2;
+        request.map(|body| {
+            Body::new(Self {
+                body: Some(body),
+                drained,
+            })
+        })
+    }
+}
+
+impl Drop for IncomingBody {
+    fn drop(&mut self) {
+        let unread = self
+            .body
+            .take()
+            .filter(|body| self.drained && !http_body::Body::is_end_stream(body));
+        if let (Some(body), Ok(runtime)) = (unread, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(tokio::time::timeout(DRAIN_TIME, drain(body)));
+        }
+    }
+}
+
+async fn drain(mut body: Incoming) {
+    let mut left = DRAIN_BYTES;
+    while let Some(Ok(frame)) = http_body_util::BodyExt::frame(&mut body).await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
 
 impl http_body::Body for IncomingBody {
     type Data = Bytes;
@@ -347,14 +385,17 @@ impl http_body::Body for IncomingBody {
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, body::BodyError>>> {
-        std::pin::Pin::new(&mut self.0).poll_frame(cx).map_err(Into::into)
+        match &mut self.body {
+            Some(body) => std::pin::Pin::new(body).poll_frame(cx).map_err(Into::into),
+            None => std::task::Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.0.size_hint()
+        self.body.as_ref().map(http_body::Body::size_hint).unwrap_or_default()
     }
 }

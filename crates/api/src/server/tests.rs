@@ -406,3 +406,31 @@ async fn grpc_answers_and_refuses() {
         "{status}"
     );
 }
+
+/// A client that sends its body slowly sees the answer that came before the body's end.
+#[tokio::test]
+async fn an_early_answer_reaches_a_client_that_still_sends() {
+    let server = start(Setting {
+        token: Some("secret".into()),
+        ..Setting::default()
+    })
+    .await;
+    let mut stream = tokio::net::TcpStream::connect(&server.address).await.expect("connects");
+    let head = "POST /v1.0/state/a/b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("writes");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for _ in 0..10 {
+        stream
+            .write_all(b"3\r\nabc\r\n")
+            .await
+            .expect("the connection is still open");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stream
+        .write_all(b"0\r\n\r\n")
+        .await
+        .expect("the connection is still open");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}
