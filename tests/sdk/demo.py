@@ -48,16 +48,22 @@ class Shop:
             "NODE_PATH": str(HERE / "js" / "node_modules"),
             "DAPR_HOST_IP": "127.0.0.1",
         }
-        self.run = Program("dapr run", [outrigger, "dapr", "run", "-f", "dapr.yaml"], folder, self.env, self.folder)
+        self.by_command_line = "--run-file" in self.cli("run", "--help", code=None)
+        if self.by_command_line:
+            command = [outrigger, "dapr", "run", "-f", "dapr.yaml"]
+            self.programs = [Program("dapr run", command, folder, self.env, self.folder)]
+        else:
+            self.programs = [program for app in template["apps"] for program in without_command_line(self, app)]
 
     def start(self):
         """`dapr run -f dapr.yaml`, and the wait for the sidecars and their applications."""
-        self.run.start()
+        for program in self.programs:
+            program.start()
         for name in self.ports:
             url = f"{self.url(name)}/healthz"
-            wait_until(lambda: requests.get(url, timeout=2).ok, f"{name} is up", 300, 0.2, [self.run])  # noqa: B023
+            wait_until(lambda: requests.get(url, timeout=2).ok, f"{name} is up", 300, 0.2, self.programs)  # noqa: B023
         for name, topic in (("orders", "orders.shipped"), ("shipping", "orders.placed")):
-            wait_until(lambda: topic in self.topics(name), f"{name} has subscribed", 30, 0.2, [self.run])  # noqa: B023
+            wait_until(lambda: topic in self.topics(name), f"{name} has subscribed", 30, 0.2, self.programs)  # noqa: B023
 
     def topics(self, name):
         """What an application has subscribed to."""
@@ -67,12 +73,11 @@ class Shop:
         """The HTTP API of an application's sidecar."""
         return f"http://127.0.0.1:{self.ports[name]['daprHTTPPort']}/v1.0"
 
-    def cli(self, *arguments):
-        """What a command of the command line prints."""
-        program = Program("dapr " + arguments[0], [self.outrigger, "dapr", *arguments], self.folder, self.env, self.folder)
-        program.log.unlink(missing_ok=True)
-        code = program.start().wait(30)
-        assert code == 0, f"dapr {' '.join(arguments)} ended with {code}\n{program.tail()}"
+    def cli(self, *arguments, code=0):
+        """What a command of the command line prints. Its exit code is to be this one, if any."""
+        program = Program("dapr " + " ".join(arguments[:2]), [self.outrigger, "dapr", *arguments], self.folder, self.env, self.folder)
+        ended = program.start().wait(30)
+        assert code in (None, ended), f"dapr {' '.join(arguments)} ended with {ended}\n{program.tail()}"
         return program.output()
 
     def place(self, through, item, count, **more):
@@ -89,9 +94,11 @@ class Shop:
         return wait_until(lambda: (order := self.order(order_id))["status"] == "shipped" and order, f"order {order_id} is shipped", 30)
 
     def stop(self):
-        """Ctrl-C, once; whether all programs are gone."""
-        self.run.process.send_signal(signal.SIGINT)
-        self.run.wait(60)
+        """Ctrl-C, and the wait until all programs are gone."""
+        for program in self.programs:
+            program.signal(signal.SIGINT)
+        for program in self.programs:
+            program.wait(60)
 
         def gone(port):
             try:
@@ -103,11 +110,30 @@ class Shop:
         wait_until(lambda: all(gone(port) for port in ports), "all programs have ended", 15, 0.2)
 
 
+def without_command_line(shop, app):
+    """An application of the template and its sidecar, where the executable has no `dapr run`."""
+    name = app["appID"]
+    ports = {"APP_PORT": app["appPort"], "DAPR_HTTP_PORT": app["daprHTTPPort"], "DAPR_GRPC_PORT": app["daprGRPCPort"]}
+    env = {**shop.env, **{variable: str(port) for variable, port in ports.items()}}
+    sidecar = [
+        *(shop.outrigger, "daprd", "--app-id", name, "--app-port", app["appPort"], "--app-protocol", app.get("appProtocol", "http")),
+        *("--dapr-http-port", app["daprHTTPPort"], "--dapr-grpc-port", app["daprGRPCPort"], "--metrics-port", app["metricsPort"]),
+        *("--dapr-internal-grpc-port", app["daprInternalGRPCPort"], "--resources-path", "resources", "--config", "config.yaml"),
+        *("--placement-host-address", "", "--scheduler-host-address", ""),
+    ]
+    logs = shop.folder.parent
+    return [
+        Program(f"sidecar of {name}", sidecar, logs, shop.env, shop.folder),
+        Program(name, app["command"], logs, env, shop.folder / app["appDirPath"]),
+    ]
+
+
 def show(shop):
     """The steps, each with what it shows."""
-    listed = {app["appId"] for app in json.loads(shop.cli("list", "--output", "json"))}
-    assert listed == set(shop.ports), listed
-    say(True, "one command started three applications (Python, JavaScript, Go), each with a sidecar; dapr list shows " + ", ".join(sorted(listed)))
+    if shop.by_command_line:
+        listed = {app["appId"] for app in json.loads(shop.cli("list", "--output", "json"))}
+        assert listed >= set(shop.ports), listed
+    say(True, "three applications (Python, JavaScript, Go) are up, each with a sidecar: " + ", ".join(sorted(shop.ports)))
 
     placed = shop.place("shipping", "rope", 2).json()
     assert placed["amount"] == 24.5, placed
@@ -132,9 +158,10 @@ def show(shop):
         shop.shipped(order_id)
     say(True, f"fifty orders more, all shipped, in {time.monotonic() - began:.1f} s")
 
-    said = shop.cli("invoke", "--app-id", "shipping", "--method", "parcels", "--verb", "GET")
-    assert "parcels" in said, said
-    say(True, "the command line invokes, too: shipping says " + next(line for line in said.splitlines() if "parcels" in line))
+    if shop.by_command_line:
+        said = shop.cli("invoke", "--app-id", "shipping", "--method", "parcels", "--verb", "GET")
+        assert "parcels" in said, said
+        say(True, "the command line invokes, too: shipping says " + next(line for line in said.splitlines() if "parcels" in line))
 
     metrics = requests.get(f"http://127.0.0.1:{shop.ports['orders']['metricsPort']}/metrics", timeout=10).text
     saved = sum(float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines() if line.startswith("dapr_component_state_count{") and 'operation="set"' in line)
@@ -152,7 +179,8 @@ def main():
     outrigger = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory(prefix="outrigger-demo-") as folder:
         shop = Shop(outrigger, folder)
-        print("A small shop in three languages: dapr run -f examples/demo/dapr.yaml", flush=True)
+        how = "dapr run -f examples/demo/dapr.yaml" if shop.by_command_line else "examples/demo, without the command line"
+        print(f"A small shop in three languages: {how}", flush=True)
         try:
             shop.start()
             show(shop)
@@ -160,10 +188,12 @@ def main():
             say(True, "Ctrl-C ended all of it")
         except (AssertionError, requests.RequestException, KeyError, ValueError) as error:
             say(False, str(error))
-            print("\nThe last lines of dapr run:\n" + shop.run.tail(40))
+            for program in shop.programs:
+                print(f"\nThe last lines of {program.name}:\n{program.tail(40)}")
             sys.exit(1)
         finally:
-            shop.run.stop()
+            for program in shop.programs:
+                program.stop()
     print("The demo works.")
 
 
