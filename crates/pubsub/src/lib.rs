@@ -34,6 +34,7 @@ use tonic::{Status, Streaming};
 use wire::runtime::v1::{PubsubSubscription, SubscribeTopicEventsRequestAlpha1, SubscribeTopicEventsResponseAlpha1};
 
 pub use error::Error;
+pub use subscription::check;
 
 /// What the block needs.
 pub struct Options {

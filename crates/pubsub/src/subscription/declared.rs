@@ -1,6 +1,9 @@
 //! Subscriptions from files.
 
-use super::spec::{Bulk, Compiled, Kind, Rule, Spec};
+use super::{
+    routes::Routes,
+    spec::{Bulk, Compiled, Kind, Rule, Spec},
+};
 use resources::Subscription;
 use std::sync::Arc;
 
@@ -30,6 +33,11 @@ pub(crate) fn update(old: &[Declared], resources: &[Arc<Subscription>]) -> Vec<D
     let mut all: Vec<Declared> = kept.cloned().collect();
     all.extend(left.into_iter().map(Declared::new));
     all
+}
+
+/// What is wrong with the conditions of a declared subscription, for when it is loaded.
+pub fn check(resource: &Subscription) -> Result<(), String> {
+    Routes::compile(&spec(resource).rules).map(drop)
 }
 
 fn spec(resource: &Subscription) -> Spec {

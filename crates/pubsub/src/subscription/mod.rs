@@ -31,6 +31,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::runtime::v1::PubsubSubscription;
 
+pub use declared::check;
 pub(crate) use running::Uses;
 
 const LOG: &str = "dapr.runtime.processor.subscription";
@@ -59,6 +60,8 @@ pub(crate) struct Subscriptions {
 struct State {
     declared: Vec<Declared>,
     programmatic: Vec<Compiled>,
+    /// What files and the application say, as one list.
+    wanted: Vec<Compiled>,
     streams: BTreeMap<u64, Arc<Spec>>,
     /// Whether the application takes messages.
     active: bool,
@@ -69,10 +72,10 @@ struct State {
 }
 
 impl State {
-    /// What files and the application say, as one list.
-    fn wanted(&self) -> Vec<Compiled> {
-        let declared: Vec<Compiled> = self.declared.iter().filter_map(|one| one.compiled.clone()).collect();
-        merge(&declared, &self.programmatic)
+    /// Works out what is wanted.
+    fn refresh(&mut self) {
+        let declared = self.declared.iter().filter_map(|one| one.compiled.clone());
+        self.wanted = merge(&declared.collect::<Vec<_>>(), &self.programmatic);
     }
 
     fn end(&mut self, key: &Key) {
@@ -85,10 +88,11 @@ impl State {
 
 impl Subscriptions {
     pub(crate) fn new(shared: Arc<Shared>, ask_app: bool, stopping: CancellationToken) -> Arc<Self> {
-        let state = State {
+        let mut state = State {
             declared: declared::update(&[], &shared.runtime.peek().subscriptions),
             ..State::default()
         };
+        state.refresh();
         Arc::new(Self {
             shared,
             ask_app,
@@ -102,8 +106,7 @@ impl Subscriptions {
     /// All subscriptions, those of streams last.
     pub(crate) fn list(&self) -> Vec<PubsubSubscription> {
         let state = self.state.lock();
-        let wanted = state.wanted();
-        let all = wanted.iter().map(|one| &one.spec).chain(state.streams.values());
+        let all = state.wanted.iter().map(|one| &one.spec).chain(state.streams.values());
         all.map(|spec| spec.listed()).collect()
     }
 
@@ -179,6 +182,7 @@ impl Subscriptions {
             let mut state = self.state.lock();
             state.programmatic = specs.into_iter().filter_map(Compiled::new).collect();
             state.active = true;
+            state.refresh();
             self.apply(&mut state)
         };
         first_tries(tried).await;
@@ -198,7 +202,7 @@ impl Subscriptions {
             return Vec::new();
         };
         state.ending.retain(|_, task| !task.is_finished());
-        let wanted: HashMap<Key, Compiled> = state.wanted().into_iter().map(|one| (one.spec.key(), one)).collect();
+        let wanted: HashMap<Key, Compiled> = state.wanted.iter().map(|one| (one.spec.key(), one.clone())).collect();
         let over = state
             .running
             .iter()
@@ -230,6 +234,7 @@ impl Subscriptions {
             let mut state = self.state.lock();
             let resources = self.shared.runtime.peek().subscriptions.clone();
             state.declared = declared::update(&state.declared, &resources);
+            state.refresh();
             self.apply(&mut state)
         };
         self.shared.changed.send_modify(|generation| *generation += 1);

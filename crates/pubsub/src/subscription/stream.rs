@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,6 +32,8 @@ use wire::runtime::v1::{
 const LOG: &str = "dapr.runtime.pubsub.streamer";
 /// How many events wait for a client that reads slowly; brokers wait then.
 const QUEUE: usize = 16;
+/// How long a client may take to hear why its stream ends.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Where an answer is expected, by the number of its attempt.
 type Expected = VecDeque<(u64, oneshot::Sender<i32>)>;
@@ -171,8 +174,8 @@ impl Subscriptions {
         let this = self.clone();
         self.tasks.spawn(async move {
             if let Err(status) = this.session(messages, &out).await {
-                // A client that is gone does not read it.
-                let _sent = out.send(Err(status)).await;
+                // A client that is gone, or does not read, is not waited for.
+                let _sent = tokio::time::timeout(LAST_WORD, out.send(Err(status))).await;
             }
         });
         ReceiverStream::new(events).boxed()
