@@ -138,6 +138,7 @@ async fn with_telemetry(
     let snapshot = snapshot(&loader, configuration.clone(), resources, metrics)
         .await
         .map_err(|e| format!("failed to load components: {e}"))?;
+    check(&snapshot, &loader.info)?;
     secrets::check_scopes(&snapshot);
     let runtime = Arc::new(Runtime::new(info, snapshot));
     let app = app(settings, &runtime, metrics)?;
@@ -292,6 +293,18 @@ async fn snapshot(
     loader.load_endpoints(&mut snapshot, &resources.http_endpoints).await;
     loader.load_pipelines(&mut snapshot, &configuration);
     Ok(snapshot)
+}
+
+/// What blocks want to see of what was loaded before they are made of it.
+fn check(snapshot: &Snapshot, info: &Info) -> Result<(), Failure> {
+    for store in snapshot.state.values() {
+        state::check(store, info).map_err(|why| format!("failed to load components: process component {} error: {why}", store.name))?;
+    }
+    for subscription in &snapshot.subscriptions {
+        let name = &subscription.metadata.name;
+        pubsub::check(subscription).map_err(|why| format!("failed to load declarative subscriptions: subscription {name}: {why}"))?;
+    }
+    Ok(())
 }
 
 fn app(settings: &Settings, runtime: &Arc<Runtime>, metrics: &Metrics) -> Result<Option<Arc<App>>, Failure> {

@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 const LOG: &str = "dapr.runtime.processor";
 
+/// What follows a field's name in the property that says which secret the field came from.
+pub const SECRET_NAME: &str = ".secret";
+
 /// Why the sidecar cannot go on: a component that must be there is not.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LoadError {
@@ -210,6 +213,9 @@ impl Loader {
                 .value(snapshot, &component.metadata.name, store, &item.name, item.source())
                 .await?;
             properties.set(&item.name, self.expand(&value));
+            if let ValueSource::Secret(reference) = item.source() {
+                properties.set(format!("{}{SECRET_NAME}", item.name), reference.name.clone());
+            }
         }
         Some(properties)
     }

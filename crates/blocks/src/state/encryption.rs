@@ -17,7 +17,7 @@ const TAG_LEN: usize = 16;
 const FIELDS: [&str; 2] = ["primaryEncryptionKey", "secondaryEncryptionKey"];
 
 /// What follows a field's name in the field that says what its secret is called.
-pub const NAME_SUFFIX: &str = ".secret";
+pub const NAME_SUFFIX: &str = runtime::load::SECRET_NAME;
 
 /// The keys of a store.
 pub(super) struct Keys {
