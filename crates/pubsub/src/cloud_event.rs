@@ -315,17 +315,16 @@ fn write_data(out: &mut Object, content_type: &str, data: &[u8]) {
     if content::is_binary(content_type) {
         return out.base64("data_base64", data);
     }
-    if content::is_json(content_type)
-        && let Some(json) = first_json(data)
-    {
-        return out.raw("data", json.as_bytes());
+    let text = String::from_utf8_lossy(data);
+    match content::is_json(content_type).then(|| first_json(&text)).flatten() {
+        Some(json) => out.raw("data", json.as_bytes()),
+        None => out.text("data", &text),
     }
-    out.text("data", &String::from_utf8_lossy(data));
 }
 
 /// The JSON value that `data` begins with, if it does.
-fn first_json(data: &[u8]) -> Option<&str> {
-    let mut stream = serde_json::Deserializer::from_slice(data).into_iter::<&RawValue>();
+fn first_json(data: &str) -> Option<&str> {
+    let mut stream = serde_json::Deserializer::from_str(data).into_iter::<&RawValue>();
     stream.next()?.ok().map(RawValue::get)
 }
 

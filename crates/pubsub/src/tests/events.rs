@@ -51,6 +51,7 @@ fn payloads_take_the_form_of_their_content_type() {
         ("application/json", b"{\"a", "data", json!("{\"a")),
         ("application/json", b"", "data", json!("")),
         ("application/json", b"\"x\"", "data", json!("x")),
+        ("application/json", b"\"\xff\"", "data", json!("\u{fffd}")),
         ("application/vnd.x+json", b"{}", "data", json!("{}")),
         ("application/cloudevents-batch+json", b"[]", "data", json!("[]")),
         ("text/plain", "h\u{e9}\n\"".as_bytes(), "data", json!("h\u{e9}\n\"")),
