@@ -110,7 +110,19 @@ impl Decoder {
 
     /// Whether the stream may end here.
     pub(crate) fn is_between(&self) -> bool {
-        matches!(self.place, Place::Between) && self.chunk.is_empty() && self.cut.is_empty()
+        let between = match self.place {
+            Place::Between | Place::Message(0) => true,
+            Place::Piece { after: 0, left: 0, seq } => seq == self.expected,
+            // The last bytes of a piece were taken, and nothing comes behind them.
+            Place::Data {
+                after: 0,
+                left: 0,
+                seq,
+                data: 0,
+            } => seq == self.expected,
+            _ => false,
+        };
+        between && self.chunk.is_empty() && self.cut.is_empty()
     }
 
     /// What comes next; nothing if more bytes are needed.

@@ -86,7 +86,7 @@ impl Invoke {
 
 /// Metadata as they go on: their content type tells that they came by gRPC.
 fn metadata(mut headers: HeaderMap, authority: Option<&str>) -> HeaderMap {
-    for name in ["te", "grpc-timeout", "grpc-encoding"] {
+    for name in ["te", "content-length", "grpc-timeout", "grpc-encoding"] {
         headers.remove(name);
     }
     headers

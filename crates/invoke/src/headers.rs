@@ -178,7 +178,8 @@ pub(crate) fn to_grpc_app(metadata: &HeaderMap, origin: Origin) -> HeaderMap {
                 "destination-app-id" | "dapr-app-id" | "traceparent" | "tracestate"
             )
             || (origin == Origin::Grpc
-                && (matches!(text, "content-type" | "dapr-authority") || (is_hop_by_hop(text) && text != "trailer")));
+                && (matches!(text, "content-type" | "content-length" | "dapr-authority")
+                    || (is_hop_by_hop(text) && text != "trailer")));
         if dropped {
             continue;
         }

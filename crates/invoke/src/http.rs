@@ -9,7 +9,7 @@ use crate::{
     headers::{self, Origin},
     local::PROTOBUF,
     method,
-    payload::{Payload, words},
+    payload::{Content, Late, Payload, words},
     status_json, target,
 };
 use api::{HttpRequest, HttpResponse, request};
@@ -87,7 +87,10 @@ fn bad_escape() -> HttpResponse {
 fn rendered(answer: Answer, wants_events: bool) -> HttpResponse {
     match answer {
         Answer::Http(response) => {
-            let mut response = response.map(crate::payload::Content::body);
+            let mut response = response.map(|content| match content {
+                Content::Stream(body) => Late::body(body),
+                whole => whole.body(),
+            });
             headers::to_http_caller(response.headers_mut(), Origin::Http);
             // What an application says of what went wrong is JSON unless it says otherwise.
             if codes::is_failure(response.status()) {

@@ -146,7 +146,8 @@ fn read(head: Bytes) -> Result<proto::Request, Fault> {
 
 /// The body of a call. Nothing of it is kept: whoever called may call again.
 async fn payload(request: &proto::Request, body: Download) -> Result<Payload, Fault> {
-    let length = request.metadata.get(header::CONTENT_LENGTH);
+    let told = request.metadata.get(header::CONTENT_LENGTH);
+    let length = told.filter(|_| Origin::of(&request.metadata) == Origin::Http);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     // Over HTTP/1.1 these have no body unless it is said before.
     let bodiless = matches!(

@@ -187,6 +187,9 @@ pub(crate) fn http_request(call: Call, prefix: &str, base: &dyn Fn() -> String) 
         // It is told by the body itself.
         headers.remove(header::CONTENT_LENGTH);
     }
+    if call.body.exact() == Some(0) && matches!(verb, Method::POST | Method::PUT | Method::PATCH) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     let bodiless = matches!(verb, Method::GET | Method::HEAD);
     if bodiless && call.body.exact().is_none() && !headers.contains_key(header::CONTENT_LENGTH) {
         // Without it these methods have no body.

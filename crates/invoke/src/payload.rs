@@ -379,6 +379,46 @@ impl http_body::Body for Ahead {
     }
 }
 
+/// A body that breaks off only when what came before is on its way: whoever sends it drops what was not sent yet.
+pub(crate) struct Late {
+    body: Body,
+    broken: Option<BodyError>,
+}
+
+impl Late {
+    /// The body, boxed.
+    pub(crate) fn body(body: Body) -> Body {
+        Self { body, broken: None }.boxed_unsync()
+    }
+}
+
+impl http_body::Body for Late {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Err(error)) => {
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            other => Poll::Ready(other),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.broken.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A body of which what came is all there is, if it breaks off.
 struct Cut(Ahead);
 
