@@ -78,12 +78,6 @@ impl Shared {
     fn forget_closed(&self) {
         self.connections.lock().retain(|c| !c.sender.is_closed());
     }
-
-    /// How many connections there are.
-    #[cfg(test)]
-    pub(crate) fn count(&self) -> usize {
-        self.connections.lock().len()
-    }
 }
 
 const STREAM_WINDOW: u32 = 256 * 1024;

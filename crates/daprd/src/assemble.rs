@@ -142,16 +142,6 @@ async fn with_telemetry(
     secrets::check_scopes(&snapshot);
     let runtime = Arc::new(Runtime::new(info, snapshot));
     let app = app(settings, &runtime, metrics)?;
-    let parts = Parts::new(
-        settings,
-        !absent(&args.placement_host_address),
-        host,
-        &runtime,
-        app.clone(),
-        resolver,
-        metrics,
-        tracer,
-    );
     let shared = Shared {
         settings,
         runtime: &runtime,
@@ -159,6 +149,8 @@ async fn with_telemetry(
         metrics,
         tracer,
     };
+    let actors_wanted = !absent(&args.placement_host_address);
+    let parts = Parts::new(&shared, host, app.clone(), resolver, actors_wanted);
     let serving = host.cancel.child_token();
     // Servers end after the subscriptions have: what is in flight may still call the API.
     let servers = CancellationToken::new();
@@ -298,11 +290,17 @@ async fn snapshot(
 /// What blocks want to see of what was loaded before they are made of it.
 fn check(snapshot: &Snapshot, info: &Info) -> Result<(), Failure> {
     for store in snapshot.state.values() {
-        state::check(store, info).map_err(|why| format!("failed to load components: process component {} error: {why}", store.name))?;
+        state::check(store, info).map_err(|why| {
+            format!(
+                "failed to load components: process component {} error: {why}",
+                store.name
+            )
+        })?;
     }
     for subscription in &snapshot.subscriptions {
         let name = &subscription.metadata.name;
-        pubsub::check(subscription).map_err(|why| format!("failed to load declarative subscriptions: subscription {name}: {why}"))?;
+        pubsub::check(subscription)
+            .map_err(|why| format!("failed to load declarative subscriptions: subscription {name}: {why}"))?;
     }
     Ok(())
 }
@@ -370,15 +368,19 @@ struct Parts {
 
 impl Parts {
     fn new(
-        settings: &Settings,
-        actors_wanted: bool,
+        shared: &Shared<'_>,
         host: &Host,
-        runtime: &Arc<Runtime>,
         app: Option<Arc<App>>,
         resolver: Option<Arc<dyn component::name_resolution::NameResolver>>,
-        metrics: &Metrics,
-        tracer: &Tracer,
+        actors_wanted: bool,
     ) -> Self {
+        let Shared {
+            settings,
+            runtime,
+            metrics,
+            tracer,
+            ..
+        } = *shared;
         let ready = Ready::new();
         let pubsub = PubSub::new(pubsub::Options {
             runtime: runtime.clone(),

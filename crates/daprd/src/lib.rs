@@ -38,10 +38,7 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if args.build_info {
-        println!(
-            "Version: {DAPR_VERSION}\nOutrigger Version: {VERSION}\nGit Commit: {}\nGit Version: {}\nFeatures:",
-            "", ""
-        );
+        println!("Version: {DAPR_VERSION}\nOutrigger Version: {VERSION}\nGit Commit:\nGit Version:\nFeatures:");
         return ExitCode::SUCCESS;
     }
     if args.wait {
