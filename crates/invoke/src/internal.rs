@@ -80,7 +80,7 @@ impl Invoke {
         body: Payload,
     ) -> Result<Answer, Fault> {
         if !request.has_message {
-            let text = "parsing InternalInvokeRequest error: Message field is nil";
+            let text = "parsing InternalInvokeRequest error: field Message is nil";
             return Err(Fault::status(codes::INVALID_ARGUMENT, text));
         }
         let app = self

@@ -6,6 +6,7 @@ mod policies;
 mod proxy;
 mod services;
 mod streaming;
+mod told;
 mod wire;
 
 use crate::Invoke;
@@ -128,6 +129,8 @@ struct Setup {
     endpoints: Vec<Endpoint>,
     limit: usize,
     only_call_local: bool,
+    metrics: Metrics,
+    access: Option<Arc<dyn crate::Access>>,
 }
 
 impl Setup {
@@ -141,6 +144,8 @@ impl Setup {
             endpoints: Vec::new(),
             limit: 4 << 20,
             only_call_local: false,
+            metrics: Metrics::disabled(),
+            access: None,
         }
     }
 
@@ -202,13 +207,17 @@ async fn start(setup: Setup, names: &Names) -> Sidecar {
         };
         Arc::new(App::new(options, Health::new(None), runtime.clone(), Metrics::disabled()).expect("a channel"))
     });
-    let block = Arc::new(Invoke::new(crate::Options {
+    let mut block = Invoke::new(crate::Options {
         runtime: runtime.clone(),
         app,
         resolver: Some(Arc::new(names.clone())),
-        metrics: Metrics::disabled(),
+        metrics: setup.metrics,
         tracer: Tracer::off(),
-    }));
+    });
+    if let Some(access) = setup.access {
+        block = block.with_access(access);
+    }
+    let block = Arc::new(block);
     let layers = Layers {
         runtime,
         access: Arc::default(),
