@@ -80,8 +80,8 @@ impl Shared {
     }
 }
 
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
 
 pub(crate) async fn send(inner: &Inner, mut request: Request<Body>) -> Result<Response<Body>, SendError> {
     // A connection that was closed meanwhile is noticed at the first try; the second is on a new one.
@@ -152,7 +152,7 @@ pub(crate) async fn add(inner: &Inner, io: TokioIo<Box<dyn Io>>) -> Result<Place
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(64 * 1024)
+        .max_frame_size(32 * 1024)
         .max_send_buf_size(STREAM_WINDOW as usize)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))

@@ -28,7 +28,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs the program with a command line, whose first word is its name.
 pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
-    service::use_small_pages();
     let args: Args = match service::parse(command_line) {
         Ok(args) => args,
         Err(code) => return code,

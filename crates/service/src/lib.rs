@@ -30,4 +30,4 @@ mod tests;
 pub use args::{CommonArgs, boolean, normalize_args, parse};
 pub use health::Health;
 pub use host::{BoxError, Host, TaskError};
-pub use program::{Program, block_on, run, runtime, use_small_pages};
+pub use program::{Program, block_on, run, runtime};

@@ -96,13 +96,6 @@ pub fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// Memory comes in small pages: a sidecar needs a few megabytes, and huge pages would be a multiple of what is in use.
-/// To be called before anything is allocated that stays.
-pub fn use_small_pages() {
-    #[cfg(target_os = "linux")]
-    let _kernel_without = rustix::thread::disable_transparent_huge_pages(true);
-}
-
 /// One provider of cryptography for everything that asks rustls for the default one. In a process that has one it stays.
 fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

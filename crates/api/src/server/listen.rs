@@ -242,8 +242,8 @@ struct Connection<A> {
 /// How much of a body may be in one read: enough that large bodies take few system calls.
 const READ_BUFFER: usize = 64 * 1024;
 /// How much of a stream, and of a connection, may be on its way without being asked for again.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
 
 impl<A: Answer> Connection<A> {
     fn serve<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: T, peer: Option<SocketAddr>) {
@@ -294,7 +294,7 @@ fn builder(options: &Options) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(64 * 1024)
+        .max_frame_size(32 * 1024)
         .max_concurrent_streams(None)
         .max_send_buf_size(STREAM_WINDOW as usize)
         .keep_alive_interval(Duration::from_secs(60))
