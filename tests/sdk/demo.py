@@ -48,12 +48,8 @@ class Shop:
             "NODE_PATH": str(HERE / "js" / "node_modules"),
             "DAPR_HOST_IP": "127.0.0.1",
         }
-        self.by_command_line = "--run-file" in self.cli("run", "--help", code=None)
-        if self.by_command_line:
-            command = [outrigger, "dapr", "run", "-f", "dapr.yaml"]
-            self.programs = [Program("dapr run", command, folder, self.env, self.folder)]
-        else:
-            self.programs = [program for app in template["apps"] for program in without_command_line(self, app)]
+        command = [outrigger, "dapr", "run", "-f", "dapr.yaml"]
+        self.programs = [Program("dapr run", command, folder, self.env, self.folder)]
 
     def start(self):
         """`dapr run -f dapr.yaml`, and the wait for the sidecars and their applications."""
@@ -110,29 +106,10 @@ class Shop:
         wait_until(lambda: all(gone(port) for port in ports), "all programs have ended", 15, 0.2)
 
 
-def without_command_line(shop, app):
-    """An application of the template and its sidecar, where the executable has no `dapr run`."""
-    name = app["appID"]
-    ports = {"APP_PORT": app["appPort"], "DAPR_HTTP_PORT": app["daprHTTPPort"], "DAPR_GRPC_PORT": app["daprGRPCPort"]}
-    env = {**shop.env, **{variable: str(port) for variable, port in ports.items()}}
-    sidecar = [
-        *(shop.outrigger, "daprd", "--app-id", name, "--app-port", app["appPort"], "--app-protocol", app.get("appProtocol", "http")),
-        *("--dapr-http-port", app["daprHTTPPort"], "--dapr-grpc-port", app["daprGRPCPort"], "--metrics-port", app["metricsPort"]),
-        *("--dapr-internal-grpc-port", app["daprInternalGRPCPort"], "--resources-path", "resources", "--config", "config.yaml"),
-        *("--placement-host-address", "", "--scheduler-host-address", ""),
-    ]
-    logs = shop.folder.parent
-    return [
-        Program(f"sidecar of {name}", sidecar, logs, shop.env, shop.folder),
-        Program(name, app["command"], logs, env, shop.folder / app["appDirPath"]),
-    ]
-
-
 def show(shop):
     """The steps, each with what it shows."""
-    if shop.by_command_line:
-        listed = {app["appId"] for app in json.loads(shop.cli("list", "--output", "json"))}
-        assert listed >= set(shop.ports), listed
+    listed = {app["appId"] for app in json.loads(shop.cli("list", "--output", "json"))}
+    assert listed >= set(shop.ports), listed
     say(True, "three applications (Python, JavaScript, Go) are up, each with a sidecar: " + ", ".join(sorted(shop.ports)))
 
     placed = shop.place("shipping", "rope", 2).json()
@@ -158,10 +135,9 @@ def show(shop):
         shop.shipped(order_id)
     say(True, f"fifty orders more, all shipped, in {time.monotonic() - began:.1f} s")
 
-    if shop.by_command_line:
-        said = shop.cli("invoke", "--app-id", "shipping", "--method", "parcels", "--verb", "GET")
-        assert "parcels" in said, said
-        say(True, "the command line invokes, too: shipping says " + next(line for line in said.splitlines() if "parcels" in line))
+    said = shop.cli("invoke", "--app-id", "shipping", "--method", "parcels", "--verb", "GET")
+    assert "parcels" in said, said
+    say(True, "the command line invokes, too: shipping says " + next(line for line in said.splitlines() if "parcels" in line))
 
     metrics = requests.get(f"http://127.0.0.1:{shop.ports['orders']['metricsPort']}/metrics", timeout=10).text
     saved = sum(float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines() if line.startswith("dapr_component_state_count{") and 'operation="set"' in line)
@@ -179,8 +155,7 @@ def main():
     outrigger = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory(prefix="outrigger-demo-") as folder:
         shop = Shop(outrigger, folder)
-        how = "dapr run -f examples/demo/dapr.yaml" if shop.by_command_line else "examples/demo, without the command line"
-        print(f"A small shop in three languages: {how}", flush=True)
+        print("A small shop in three languages: dapr run -f examples/demo/dapr.yaml", flush=True)
         try:
             shop.start()
             show(shop)

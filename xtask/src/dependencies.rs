@@ -41,16 +41,42 @@ const BANNED: &[(&str, &str)] = &[
 ];
 
 /// What may be there in one version only: two would not fit together or cost much.
-const SINGLE: &[&str] = &["tonic", "prost", "rustls", "tokio", "hyper", "h2", "http", "aws-lc-rs", "rusqlite", "tokio-rustls"];
+const SINGLE: &[&str] = &[
+    "tonic",
+    "prost",
+    "rustls",
+    "tokio",
+    "hyper",
+    "h2",
+    "http",
+    "aws-lc-rs",
+    "rusqlite",
+    "tokio-rustls",
+];
 
 pub(crate) fn check() -> Result<()> {
-    let tree = ["tree", "--workspace", "--locked", "--target", "all", "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p}|{l}"];
+    let tree = [
+        "tree",
+        "--workspace",
+        "--locked",
+        "--target",
+        "all",
+        "--edges",
+        "normal,build,dev",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}|{l}",
+    ];
     let listed = run::output("cargo", &tree)?;
     let foreign: Vec<Package> = listed.lines().filter_map(package).collect();
     let mut wrong = Vec::new();
     for package in &foreign {
         if !allowed(&package.licence) {
-            wrong.push(format!("{} {}: licence {:?} is not on the list", package.name, package.version, package.licence));
+            wrong.push(format!(
+                "{} {}: licence {:?} is not on the list",
+                package.name, package.version, package.licence
+            ));
         }
         if let Some((_, why)) = BANNED.iter().find(|(name, _)| *name == package.name) {
             wrong.push(format!("{} {} is banned: {why}", package.name, package.version));
@@ -69,7 +95,11 @@ pub(crate) fn check() -> Result<()> {
     println!("deps: {} packages, {twice} in more than one version", versions.len());
     wrong.sort();
     wrong.dedup();
-    if wrong.is_empty() { Ok(()) } else { bail!("dependencies:\n  {}", wrong.join("\n  ")) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        bail!("dependencies:\n  {}", wrong.join("\n  "))
+    }
 }
 
 /// A line of the tree: `name v1.2.3|licence`. Ours have a path behind the version.
@@ -79,13 +109,19 @@ fn package(line: &str) -> Option<Package> {
     let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
     let ours = words.next().is_some_and(|rest| rest.starts_with("(/"));
     let licence = licence.trim_end_matches(" (*)");
-    (!ours).then(|| Package { name: name.into(), version: version.into(), licence: licence.into() })
+    (!ours).then(|| Package {
+        name: name.into(),
+        version: version.into(),
+        licence: licence.into(),
+    })
 }
 
 /// Whether a licence expression is fine: some alternative of it whose parts all are.
 fn allowed(expression: &str) -> bool {
     let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
-    plain.split(" OR ").any(|all| !all.trim().is_empty() && all.split(" AND ").all(|one| LICENCES.contains(&one.trim())))
+    plain
+        .split(" OR ")
+        .any(|all| !all.trim().is_empty() && all.split(" AND ").all(|one| LICENCES.contains(&one.trim())))
 }
 
 #[test]

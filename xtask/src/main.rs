@@ -61,6 +61,9 @@ fn ci() -> Result<()> {
     tidy::check()?;
     dependencies::check()?;
     tests::test()?;
-    run::run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run::run(
+        "cargo",
+        &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    )?;
     tests::docs(true)
 }

@@ -22,14 +22,29 @@ pub(crate) fn test() -> Result<()> {
     node_modules()?;
     let descriptors = target().join("descriptors.bin");
     let descriptors = descriptors.to_string_lossy();
-    run("cargo", &["run", "--quiet", "--package", "wire", "--example", "descriptors", "--", &descriptors])?;
+    run(
+        "cargo",
+        &[
+            "run",
+            "--quiet",
+            "--package",
+            "wire",
+            "--example",
+            "descriptors",
+            "--",
+            &descriptors,
+        ],
+    )?;
     run(&python, &["tests/wire/check_descriptors.py", &descriptors])?;
     run(&python, &["-m", "pytest", "-q", "tests/sdk", "--outrigger", &outrigger])
 }
 
 /// Writes the generated pages, or compares them.
 pub(crate) fn docs(check: bool) -> Result<()> {
-    let pages = [("docs/reference/components.md", ["run", "--quiet", "--package", "catalog", "--example", "reference"])];
+    let pages = [(
+        "docs/reference/components.md",
+        ["run", "--quiet", "--package", "catalog", "--example", "reference"],
+    )];
     for (page, args) in pages {
         let new = output("cargo", &args)?;
         let old = std::fs::read_to_string(page).unwrap_or_default();
@@ -60,7 +75,11 @@ fn build() -> Result<String> {
 }
 
 fn packages() -> Result<()> {
-    let missing: Vec<&str> = PROGRAMS.iter().filter(|(program, _)| !exists(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !exists(program))
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -68,7 +87,13 @@ fn packages() -> Result<()> {
         bail!("the tests need {missing:?}: install them by hand, there is no apt-get here");
     }
     let root = output("id", &["-u"])?.trim() == "0";
-    let install = |args: &[&str]| if root { run("apt-get", args) } else { run("sudo", &[&["apt-get"], args].concat()) };
+    let install = |args: &[&str]| {
+        if root {
+            run("apt-get", args)
+        } else {
+            run("sudo", &[&["apt-get"], args].concat())
+        }
+    };
     install(&["update"])?;
     install(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat())
 }
@@ -81,7 +106,20 @@ fn python() -> Result<String> {
         run("python3", &["-m", "venv", &folder.to_string_lossy()])?;
     }
     let python = std::path::absolute(python)?.to_string_lossy().into_owned();
-    run(&python, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "tests/sdk/requirements.txt", "-r", "tests/wire/requirements.txt"])?;
+    run(
+        &python,
+        &[
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+            "tests/sdk/requirements.txt",
+            "-r",
+            "tests/wire/requirements.txt",
+        ],
+    )?;
     Ok(python)
 }
 

@@ -18,7 +18,14 @@ const LEVELS: &[&[&str]] = &[
     &["outgoing", "service", "client"],
     &["resources", "telemetry"],
     &["catalog"],
-    &["component-http", "component-local", "component-mdns", "component-pluggable", "component-redis", "component-sqlite"],
+    &[
+        "component-http",
+        "component-local",
+        "component-mdns",
+        "component-pluggable",
+        "component-redis",
+        "component-sqlite",
+    ],
     &["component", "wire"],
     &["component-macros"],
 ];
@@ -68,7 +75,11 @@ pub(crate) fn check() -> Result<()> {
     for file in long {
         println!("  {file}");
     }
-    if wrong.is_empty() { Ok(()) } else { bail!("tidy:\n  {}", wrong.join("\n  ")) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        bail!("tidy:\n  {}", wrong.join("\n  "))
+    }
 }
 
 fn manifests() -> Result<Vec<PathBuf>> {
@@ -108,24 +119,36 @@ fn dependencies(text: &str) -> Vec<(String, String)> {
 fn manifest_rules(manifest: &Path, wrong: &mut Vec<String>) -> Result<()> {
     let text = fs::read_to_string(manifest)?;
     let at = manifest.display();
-    let name = text.lines().find_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"')).unwrap_or_default().to_owned();
+    let name = text
+        .lines()
+        .find_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"'))
+        .unwrap_or_default()
+        .to_owned();
     if NAMES_BARRED.contains(&name.as_str()) {
         wrong.push(format!("{at}: no crate is called {name}: a name says what is in it"));
     }
     if !text.contains("[lints]\nworkspace = true") {
         wrong.push(format!("{at}: [lints] workspace = true is missing"));
     }
-    for line in text.lines().filter(|l| l.contains("version = \"") && !l.starts_with("version")) {
+    for line in text
+        .lines()
+        .filter(|l| l.contains("version = \"") && !l.starts_with("version"))
+    {
         wrong.push(format!("{at}: versions stand in the workspace's manifest only: {line}"));
     }
-    for line in text.lines().filter(|l| l.contains("features = [") && l.contains("workspace = true") && !l.contains("optional")) {
+    for line in text
+        .lines()
+        .filter(|l| l.contains("features = [") && l.contains("workspace = true") && !l.contains("optional"))
+    {
         wrong.push(format!("{at}: features stand in the workspace's manifest only: {line}"));
     }
     if name == "xtask" {
         return Ok(());
     }
     let Some(own) = level(&name) else {
-        wrong.push(format!("{at}: {name} stands on no level; see LEVELS in xtask/src/tidy.rs"));
+        wrong.push(format!(
+            "{at}: {name} stands on no level; see LEVELS in xtask/src/tidy.rs"
+        ));
         return Ok(());
     };
     for (section, dependency) in dependencies(&text) {
@@ -166,16 +189,23 @@ fn edge(name: &str, own: usize, section: &str, dependency: &str, wrong: &mut Vec
         wrong.push(format!("{name} -> {dependency}: only {owners:?} may name it"));
     }
     // Tests may reach for components to try a block with.
-    let Some(other) = level(dependency).filter(|_| section != "dev-dependencies") else { return };
+    let Some(other) = level(dependency).filter(|_| section != "dev-dependencies") else {
+        return;
+    };
     if other <= own {
         wrong.push(format!("{name} -> {dependency}: edges point downwards only"));
     }
-    if let Some((_, _, why)) = FORBIDDEN.iter().find(|(from, to, _)| *from == name && *to == dependency) {
+    if let Some((_, _, why)) = FORBIDDEN
+        .iter()
+        .find(|(from, to, _)| *from == name && *to == dependency)
+    {
         wrong.push(format!("{name} -> {dependency}: {why}"));
     }
     let family = name.starts_with("component-") && name != "component-macros";
     if family && dependency == "wire" && !WIRE_FAMILIES.contains(&name) {
-        wrong.push(format!("{name} -> wire: a family knows component and its client library, nothing else"));
+        wrong.push(format!(
+            "{name} -> wire: a family knows component and its client library, nothing else"
+        ));
     }
 }
 
@@ -213,11 +243,15 @@ fn source_rules(file: &Path, wrong: &mut Vec<String>, long: &mut Vec<String>) ->
     {
         wrong.push(format!("{at}: no module is called {name}"));
     }
-    let is_test = file.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
+    let is_test = file
+        .components()
+        .any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
     if !is_test {
         for (line, length) in functions(&lines) {
             if length > FUNCTION_MOST {
-                wrong.push(format!("{at}:{line}: a function of {length} lines; {FUNCTION_MOST} at most"));
+                wrong.push(format!(
+                    "{at}:{line}: a function of {length} lines; {FUNCTION_MOST} at most"
+                ));
             }
         }
     }
@@ -229,9 +263,18 @@ fn functions(lines: &[&str]) -> Vec<(usize, usize)> {
     let mut out = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let code = line.trim_start();
-        let is_function = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn ", "pub(super) fn ", "pub(crate) async fn ", "pub(super) async fn "]
-            .iter()
-            .any(|start| code.starts_with(start));
+        let is_function = [
+            "fn ",
+            "pub fn ",
+            "async fn ",
+            "pub async fn ",
+            "pub(crate) fn ",
+            "pub(super) fn ",
+            "pub(crate) async fn ",
+            "pub(super) async fn ",
+        ]
+        .iter()
+        .any(|start| code.starts_with(start));
         if !is_function || code.ends_with(';') {
             continue;
         }
@@ -245,7 +288,8 @@ fn functions(lines: &[&str]) -> Vec<(usize, usize)> {
 
 #[test]
 fn reads_manifests() {
-    let text = "[package]\nname = \"a\"\n[dependencies]\nhttp.workspace = true\nrusqlite = { workspace = true }\n# no\n";
+    let text =
+        "[package]\nname = \"a\"\n[dependencies]\nhttp.workspace = true\nrusqlite = { workspace = true }\n# no\n";
     let names: Vec<String> = dependencies(text).into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["http", "rusqlite"]);
 }

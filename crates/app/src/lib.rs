@@ -298,7 +298,9 @@ impl App {
         // Read to its end, so that the connection can be used again; but not without end.
         let (mut body, mut left) = (response.into_body(), 64 * 1024usize);
         while let Some(Ok(frame)) = http_body_util::BodyExt::frame(&mut body).await {
-            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) else { break };
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) else {
+                break;
+            };
             left = rest;
         }
         Ok(status)

@@ -23,14 +23,27 @@ fn page(entries: &[Entry]) -> String {
 }
 
 fn component(out: &mut String, entry: &Entry) {
-    let prefix = if entry.kind == Kind::NameResolution { "nameresolution." } else { entry.kind.prefix() };
+    let prefix = if entry.kind == Kind::NameResolution {
+        "nameresolution."
+    } else {
+        entry.kind.prefix()
+    };
     let status = match entry.status {
         Status::Stable => "stable",
         Status::Beta => "beta",
         Status::Alpha => "alpha",
     };
-    let also: Vec<String> = entry.names[1..].iter().map(|name| format!("`{prefix}{name}`")).collect();
-    let _ = write!(out, "\n## {prefix}{}\n\n{} Versions: {}. {status}.", entry.names[0], entry.summary, entry.versions.join(", "));
+    let also: Vec<String> = entry.names[1..]
+        .iter()
+        .map(|name| format!("`{prefix}{name}`"))
+        .collect();
+    let _ = write!(
+        out,
+        "\n## {prefix}{}\n\n{} Versions: {}. {status}.",
+        entry.names[0],
+        entry.summary,
+        entry.versions.join(", ")
+    );
     if !also.is_empty() {
         let _ = write!(out, " Also called {}.", also.join(", "));
     }
@@ -62,5 +75,10 @@ fn row(out: &mut String, field: &Field) {
         (false, default) => format!("`{default}`"),
     };
     let secret = if field.secret { " Secret." } else { "" };
-    let _ = writeln!(out, "| {name} | {} | {default} | {}{secret} |", field.kind, field.doc.replace('|', "\\|"));
+    let _ = writeln!(
+        out,
+        "| {name} | {} | {default} | {}{secret} |",
+        field.kind,
+        field.doc.replace('|', "\\|")
+    );
 }

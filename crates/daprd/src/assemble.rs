@@ -1,7 +1,7 @@
 //! The sidecar put together, in dependency order, and taken apart again.
 
 use crate::{
-    Args, Settings, app_config, names, observe, platform,
+    Args, Settings, app_config, loading, names, observe, platform,
     servers::{Shared, Tasks},
     settings, stop,
 };
@@ -12,20 +12,19 @@ use blocks::{
     metadata::{self, Actors, Metadata},
     secrets, state, unconfigured,
 };
-use component::Registry;
 use invoke::Invoke;
 use pubsub::PubSub;
-use resources::{Configuration, Loaded, Resource, configuration, load};
-use runtime::{Info, Loader, Runtime, Snapshot};
+use resources::Configuration;
+use runtime::{Info, Runtime};
 use service::{Health, Host, health::Target};
 use std::{sync::Arc, time::Instant};
 use telemetry::{metrics::Metrics, trace::Tracer};
 use tokio_util::sync::CancellationToken;
 
-const LOG: &str = "dapr.runtime";
+pub(crate) const LOG: &str = "dapr.runtime";
 
 /// Why the sidecar cannot start, in words for its user.
-type Failure = String;
+pub(crate) type Failure = String;
 
 /// Runs the sidecar until it is told to end. A SIGHUP takes everything down and puts it together anew.
 pub(crate) async fn run(args: Args, host: Host) -> Result<(), Failure> {
@@ -57,7 +56,7 @@ async fn one_life(args: &Args, settings: &Settings, host: Host) -> Result<(), Fa
         tracing::warn!(target: LOG, "{what} has no effect yet");
     }
     announce_absent(args);
-    let configuration = Arc::new(configuration(settings)?);
+    let configuration = Arc::new(loading::configuration(settings)?);
     let metrics = observe::metrics(settings, &configuration, args.common.enable_metrics).map_err(|e| e.to_string())?;
     let (tracer, worker) = observe::tracer(settings, &configuration).map_err(|e| e.to_string())?;
     let traces = CancellationToken::new();
@@ -85,31 +84,6 @@ fn announce_absent(args: &Args) {
     }
 }
 
-fn configuration(settings: &Settings) -> Result<Configuration, Failure> {
-    if settings.configurations.is_empty() {
-        tracing::info!(target: LOG, "loading default configuration");
-    }
-    let loaded = configuration::load_files(&settings.configurations, settings::variable)
-        .map_err(|e| format!("error loading configuration: {e}"))?;
-    for problem in &loaded.problems {
-        tracing::warn!(target: LOG, "{problem}");
-    }
-    let features = loaded.configuration.features();
-    tracing::info!(target: LOG, "Enabled features: {}", features.enabled_names().join(" "));
-    tracing::info!(target: "dapr.runtime.diagnostics", "metric spec: {}", metric_spec(&loaded.configuration));
-    Ok(loaded.configuration)
-}
-
-/// The effective settings of metrics as JSON, for the log.
-fn metric_spec(configuration: &Configuration) -> String {
-    let spec = configuration.metrics();
-    serde_json::json!({
-        "enabled": spec.enabled, "recordErrorCodes": spec.record_error_codes,
-        "http": {"increasedCardinality": spec.increased_cardinality, "pathMatching": spec.path_matching, "excludeVerbs": spec.exclude_verbs},
-    })
-    .to_string()
-}
-
 async fn with_telemetry(
     args: &Args,
     settings: &Settings,
@@ -130,15 +104,15 @@ async fn with_telemetry(
             service::http::serve_metrics(listener, metrics.clone(), host.cancel.clone()),
         );
     }
-    let resources = resources(settings)?;
+    let resources = loading::resources(settings)?;
     let (internal, info) = identity(settings).await?;
     let registry = catalog::registry();
     let resolver = names::open(&registry, &info, configuration).await;
-    let loader = loader(registry, info.clone(), metrics, host).await;
-    let snapshot = snapshot(&loader, configuration.clone(), resources, metrics)
+    let loader = loading::loader(registry, info.clone(), metrics, host).await;
+    let snapshot = loading::snapshot(&loader, configuration.clone(), resources, metrics)
         .await
         .map_err(|e| format!("failed to load components: {e}"))?;
-    check(&snapshot, &loader.info)?;
+    loading::check(&snapshot, &loader.info)?;
     secrets::check_scopes(&snapshot);
     let runtime = Arc::new(Runtime::new(info, snapshot));
     let app = app(settings, &runtime, metrics)?;
@@ -178,26 +152,6 @@ fn spawn(host: &Host, tasks: Tasks) -> Vec<tokio::task::JoinHandle<Option<()>>> 
     tasks.into_iter().map(|(name, task)| host.spawn(name, task)).collect()
 }
 
-fn resources(settings: &Settings) -> Result<Loaded, Failure> {
-    let filter = load::Filter {
-        app_id: settings.app_id.clone(),
-        namespace: settings.namespace.clone(),
-    };
-    let loaded = load::from_paths(&settings.resources, &filter).map_err(|error| match &error {
-        load::LoadError::Duplicate(_) => format!("failed to load components: {error}"),
-        load::LoadError::Folder { .. } => format!("failed to load components: {error}"),
-    })?;
-    for problem in &loaded.problems {
-        match problem.severity {
-            resources::Severity::Debug => tracing::debug!(target: "dapr.runtime.loader.disk", "{problem}"),
-            resources::Severity::Notice | resources::Severity::Skipped => {
-                tracing::warn!(target: "dapr.runtime.loader.disk", "{problem}")
-            }
-        }
-    }
-    Ok(loaded)
-}
-
 /// Binds the port for other sidecars, before any component is opened, and says who the sidecar is.
 async fn identity(settings: &Settings) -> Result<(Bound, Info), Failure> {
     let wanted = settings
@@ -232,77 +186,6 @@ fn host_address(settings: &Settings) -> String {
     listening
         .or_else(|| settings.host_ip.clone())
         .unwrap_or_else(|| platform::host_address().to_string())
-}
-
-async fn loader(registry: Registry, info: Info, metrics: &Metrics, host: &Host) -> Loader {
-    let offers = crate::pluggable::offers().await;
-    Loader {
-        registry,
-        offers,
-        info,
-        pod_name: settings::variable("POD_NAME").unwrap_or_default(),
-        metrics: metrics.clone(),
-        environment: settings::variable,
-        cancel: host.cancel.clone(),
-    }
-}
-
-async fn snapshot(
-    loader: &Loader,
-    configuration: Arc<Configuration>,
-    resources: Loaded,
-    metrics: &Metrics,
-) -> Result<Snapshot, runtime::LoadError> {
-    let options = outgoing::Options {
-        metrics: metrics.clone(),
-        ..outgoing::Options::default()
-    };
-    let (policies, _logged) = outgoing::Policies::build(&resources.resiliencies, options);
-    let mut snapshot = Snapshot {
-        configuration: configuration.clone(),
-        policies: Arc::new(policies),
-        resiliencies: resources
-            .resiliencies
-            .iter()
-            .map(|r| r.metadata().name.clone())
-            .collect(),
-        mcp_servers: resources
-            .mcp_servers
-            .iter()
-            .map(|r| r.metadata().name.clone())
-            .collect(),
-        workflow_access_policies: resources
-            .workflow_access_policies
-            .iter()
-            .map(|r| r.metadata().name.clone())
-            .collect(),
-        subscriptions: resources.subscriptions.into_iter().map(Arc::new).collect(),
-        ..Snapshot::default()
-    };
-    tracing::info!(target: LOG, "Loading components…");
-    loader.load(&mut snapshot, resources.components).await?;
-    tracing::info!(target: LOG, "All outstanding components processed");
-    loader.load_endpoints(&mut snapshot, &resources.http_endpoints).await;
-    loader.load_pipelines(&mut snapshot, &configuration);
-    Ok(snapshot)
-}
-
-/// What blocks want to see of what was loaded before they are made of it.
-fn check(snapshot: &Snapshot, info: &Info) -> Result<(), Failure> {
-    for store in snapshot.state.values() {
-        state::check(store, info).map_err(|why| {
-            format!(
-                "failed to load components: process component {} error: {why}",
-                store.name
-            )
-        })?;
-    }
-    for subscription in &snapshot.subscriptions {
-        let name = &subscription.metadata.name;
-        pubsub::check(subscription)
-            .map_err(|why| format!("failed to load declarative subscriptions: subscription {name}: {why}"))?;
-    }
-    Ok(())
 }
 
 fn app(settings: &Settings, runtime: &Arc<Runtime>, metrics: &Metrics) -> Result<Option<Arc<App>>, Failure> {

@@ -7,6 +7,7 @@
 mod app_config;
 mod args;
 mod assemble;
+mod loading;
 mod names;
 mod observe;
 pub mod platform;
