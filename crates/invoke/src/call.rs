@@ -36,7 +36,7 @@ pub(crate) struct Call {
     pub(crate) repeats: bool,
 }
 
-/// The verb that stands for a method. Those that have none are POST.
+/// The verb that stands for a method. Those that have none are POST; CONNECT is no call, and refused where it is sent.
 pub(crate) fn verb_of(method: &Method) -> Verb {
     match method.as_str() {
         "GET" => Verb::Get,
@@ -46,6 +46,7 @@ pub(crate) fn verb_of(method: &Method) -> Verb {
         "OPTIONS" => Verb::Options,
         "TRACE" => Verb::Trace,
         "PATCH" => Verb::Patch,
+        "CONNECT" => Verb::Connect,
         _ => Verb::Post,
     }
 }
@@ -123,5 +124,21 @@ impl Answer {
             Self::Grpc(answer) if answer.code != codes::OK => Some(Failure::Grpc(answer.code)),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs() {
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
+            let method: Method = method.parse().expect("a method");
+            assert_eq!(method_of(verb_of(&method)), Some(method));
+        }
+        let purge: Method = "PURGE".parse().expect("a method");
+        assert_eq!(method_of(verb_of(&purge)), Some(Method::POST));
+        assert_eq!(method_of(verb_of(&Method::CONNECT)), None);
     }
 }

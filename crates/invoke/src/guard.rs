@@ -28,6 +28,10 @@ impl Invoke {
         let endpoint = format!("{id}:{}", call.method);
         let mut policy = snapshot.policies.app(id, &endpoint);
         if policy.is_noop() {
+            if matches!(target, Target::Local) {
+                // Nothing of it is needed again.
+                call.body.release();
+            }
             return self.dispatch(snapshot, &target, call).await.map_err(CallError::Inner);
         }
         if !call.body.is_replayable() {

@@ -175,8 +175,8 @@ fn streamed(answer: Answer) -> Response<Body> {
             let (parts, content) = response.into_parts();
             let head = http_head(&parts);
             match content {
-                Content::Whole(bytes) => upload::whole(head, bytes, End::Response),
-                Content::Stream(body) => upload::stream(head, body, End::Response),
+                Content::Whole(bytes) => upload::whole(&head, bytes, End::Response),
+                Content::Stream(body) => upload::stream(&head, body, End::Response),
             }
         }
         Answer::Grpc(answer) => {
@@ -189,11 +189,7 @@ fn streamed(answer: Answer) -> Response<Body> {
                 content_type: answer.content_type.as_bytes(),
                 type_url: &answer.type_url,
             };
-            upload::whole(
-                head.framed(answer.data.len().min(256)),
-                answer.data.clone(),
-                End::Response,
-            )
+            upload::whole(&head.framed(), answer.data.clone(), End::Response)
         }
     };
     rpc::response(HeaderMap::new(), body)
@@ -210,7 +206,7 @@ fn http_head(parts: &http::response::Parts) -> BytesMut {
         content_type: content_type.map_or(&b""[..], |value| value.as_bytes()),
         type_url: "",
     };
-    head.framed(64)
+    head.framed()
 }
 
 /// An answer as one message.

@@ -24,7 +24,9 @@
 //! - An answer that breaks off after 64 KiB, or whose length nobody knew, breaks off for the caller too; the original
 //!   passes it on as if it were whole.
 //! - `dapr-caller-*` and `dapr-callee-app-id` that a caller forged are replaced on their way to another sidecar.
-//! - `-bin` headers of an HTTP caller reach an HTTP application.
+//! - `-bin` headers of an HTTP caller reach an HTTP application, and answers to HEAD keep their length.
+//! - A header that gRPC cannot carry is left out on the way to a gRPC application; the original refuses the call.
+//! - What a gRPC application says of its failure is told as `application/json`, which it is.
 
 mod access;
 mod call;

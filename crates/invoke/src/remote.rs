@@ -14,7 +14,7 @@ use crate::{
     target::AppId,
     upload::{self, End},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use outgoing::{Builtin, CallCx, CallError};
 use runtime::Snapshot;
@@ -58,6 +58,9 @@ impl Invoke {
         };
         self.metrics.service_invocation_request_sent(app.id, Invocation::Unary);
         let result = if snapshot.policies.names_app(app.id) {
+            if !call.repeats {
+                call.body.release();
+            }
             self.attempt(&call).await
         } else {
             let policy = snapshot.policies.builtin(Builtin::ServiceRetries);
@@ -82,7 +85,7 @@ impl Invoke {
     }
 
     /// The head of a call, as it is sent to another sidecar.
-    fn head(&self, app: AppId<'_>, call: &Call) -> BytesMut {
+    fn head(&self, app: AppId<'_>, call: &Call) -> Bytes {
         let me = &self.me;
         let mut more: SmallVec<[(&str, &[u8]); 8]> = SmallVec::new();
         more.extend([
@@ -113,7 +116,7 @@ impl Invoke {
             query: &call.query,
             type_url: &call.type_url,
         };
-        head.framed(64)
+        head.framed().freeze()
     }
 
     /// The headers of the hop to another sidecar.
@@ -155,8 +158,8 @@ impl Invoke {
             return self.unary(&peer, call).await;
         }
         let body = match &call.body {
-            Payload::Whole(bytes) => upload::whole(call.head.clone(), bytes.clone(), End::Request),
-            stream => upload::stream(call.head.clone(), stream.body(), End::Request),
+            Payload::Whole(bytes) => upload::whole(&call.head, bytes.clone(), End::Request),
+            stream => upload::stream(&call.head, stream.body(), End::Request),
         };
         match self.exchange(&peer, peer.stream.clone(), call, body).await {
             Ok(response) => answer(response, call).await,
@@ -214,7 +217,7 @@ impl Invoke {
 /// A call to another sidecar, ready to be sent any number of times.
 struct Remote<'a> {
     app: AppId<'a>,
-    head: BytesMut,
+    head: Bytes,
     hop: HeaderMap,
     limit: usize,
     is_head: bool,

@@ -29,13 +29,13 @@ pub(crate) enum End {
 }
 
 /// A head and a body that is whole.
-pub(crate) fn whole(head: BytesMut, body: Bytes, end: End) -> Body {
+pub(crate) fn whole(head: &[u8], body: Bytes, end: End) -> Body {
     if body.len() > COPIED {
         return stream(head, api::body::full(body), end);
     }
-    let mut out = head;
+    let mut out = BytesMut::with_capacity(head.len() + PAYLOAD_PREFIX + body.len());
+    out.extend_from_slice(head);
     if !body.is_empty() {
-        out.reserve(PAYLOAD_PREFIX + body.len());
         put_payload_prefix(&mut out, 0, body.len());
         out.extend_from_slice(&body);
     }
@@ -46,9 +46,9 @@ pub(crate) fn whole(head: BytesMut, body: Bytes, end: End) -> Body {
 }
 
 /// A head and a body that streams.
-pub(crate) fn stream(head: BytesMut, body: Body, end: End) -> Body {
+pub(crate) fn stream(head: &[u8], body: Body, end: End) -> Body {
     Upload {
-        head,
+        head: head.into(),
         body: Some(body),
         chunk: Bytes::new(),
         piece: None,

@@ -206,8 +206,8 @@ fn entry_len(name: &str, values: &[Cow<'_, [u8]>]) -> usize {
 }
 
 /// Begins a message of gRPC of `length` bytes.
-fn prefixed(length: usize, room: usize) -> BytesMut {
-    let mut out = BytesMut::with_capacity(PREFIX + length + room);
+fn prefixed(length: usize) -> BytesMut {
+    let mut out = BytesMut::with_capacity(PREFIX + length);
     out.put_u8(0);
     out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
     out
@@ -227,8 +227,8 @@ fn put_any(out: &mut BytesMut, number: u8, type_url: &str) {
 }
 
 impl RequestHead<'_> {
-    /// The head as a message of a stream, framed, with `room` for what follows.
-    pub(crate) fn framed(&self, room: usize) -> BytesMut {
+    /// The head as a message of a stream, framed.
+    pub(crate) fn framed(&self) -> BytesMut {
         let verb = self.verb.map(|verb| verb as u64);
         let extension = verb.map(|verb| {
             let verb = if verb == 0 { 0 } else { 1 + varint_len(verb) };
@@ -239,7 +239,7 @@ impl RequestHead<'_> {
             + text_len(self.content_type.len())
             + extension.map_or(0, field_len);
         let request = 2 + self.metadata.len() + field_len(message);
-        let mut out = prefixed(field_len(request), room);
+        let mut out = prefixed(field_len(request));
         out.put_u8(tag(1));
         put_varint(&mut out, request as u64);
         // ver = V1
@@ -264,8 +264,8 @@ impl RequestHead<'_> {
 }
 
 impl ResponseHead<'_> {
-    /// The head as a message of a stream, framed, with `room` for what follows.
-    pub(crate) fn framed(&self, room: usize) -> BytesMut {
+    /// The head as a message of a stream, framed.
+    pub(crate) fn framed(&self) -> BytesMut {
         let code = i64::from(self.code) as u64;
         let code_len = if code == 0 { 0 } else { 1 + varint_len(code) };
         let details: usize = self.details.iter().map(|detail| field_len(detail.len())).sum();
@@ -276,7 +276,7 @@ impl ResponseHead<'_> {
             + self.headers.len()
             + trailers.as_ref().map_or(0, |trailers| trailers.len())
             + field_len(message);
-        let mut out = prefixed(field_len(response), room);
+        let mut out = prefixed(field_len(response));
         out.put_u8(tag(1));
         put_varint(&mut out, response as u64);
         out.put_u8(tag(1));

@@ -56,12 +56,14 @@ impl Invoke {
         self.metrics.service_invocation_request_sent(app.id, kind);
         let started = Instant::now();
         let is_local = app.id == self.me.id && app.namespace == self.me.namespace;
-        let proxied = Proxied::new(&cx, request, self.runtime.info.body_limit(), is_stream);
+        let is_once = is_stream || is_local;
+        let proxied = Proxied::new(&cx, request, self.runtime.info.body_limit(), is_once);
         let result = if is_local {
             self.to_app(&proxied, &cx).await
         } else {
             self.to_peer_guarded(&proxied, &cx, id, app).await
         };
+        proxied.payload.release();
         if self.metrics.is_enabled() {
             let code = match &result {
                 Ok(response) => status_of(response.headers()),
@@ -212,7 +214,7 @@ struct Proxied {
 }
 
 impl Proxied {
-    fn new(cx: &Cx, request: Request<Body>, limit: usize, is_stream: bool) -> Self {
+    fn new(cx: &Cx, request: Request<Body>, limit: usize, is_once: bool) -> Self {
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
         let unwanted = |name: &str| is_hop_by_hop(name) && name != "te";
@@ -226,7 +228,7 @@ impl Proxied {
         if let Some(baggage) = &cx.baggage {
             headers.insert("baggage", baggage.clone());
         }
-        let kept = if is_stream { 0 } else { KEPT.min(limit) };
+        let kept = if is_once { 0 } else { KEPT.min(limit) };
         let limit = limit as u64;
         let verdict = Verdict::default();
         let body = Measured::request(body, limit, verdict.clone());

@@ -46,7 +46,7 @@ fn head(origin: Origin) -> bytes::BytesMut {
         query: "q=1",
         type_url: "",
     }
-    .framed(0)
+    .framed()
 }
 
 fn decoded<M: Message + Default>(framed: &[u8]) -> M {
@@ -93,7 +93,7 @@ fn heads_are_what_was_generated() {
         content_type: b"t/x",
         type_url: "tu",
     }
-    .framed(0);
+    .framed();
     let message: InternalInvokeResponseStream = decoded(&framed);
     let response = message.response.expect("a response");
     let status = response.status.expect("a status");
@@ -238,10 +238,10 @@ async fn what_is_written_is_read() {
         let pieces: Vec<_> = body.chunks(1234).map(Bytes::copy_from_slice).collect();
         let streamed = || streaming::body(futures_util::stream::iter(pieces.clone()));
         for sent in [
-            upload::whole(head(Origin::Http), body.clone(), End::Request),
-            upload::whole(head(Origin::Http), body.clone(), End::Response),
-            upload::stream(head(Origin::Http), streamed(), End::Request),
-            upload::stream(head(Origin::Http), streamed(), End::Response),
+            upload::whole(&head(Origin::Http), body.clone(), End::Request),
+            upload::whole(&head(Origin::Http), body.clone(), End::Response),
+            upload::stream(&head(Origin::Http), streamed(), End::Request),
+            upload::stream(&head(Origin::Http), streamed(), End::Response),
         ] {
             let (head, rest): (_, Download) = download::open(sent).await.expect("a head");
             let head = proto::Request::read(head).expect("a request");
@@ -262,7 +262,7 @@ async fn a_body_that_breaks_off_is_told() {
         BodyExt::boxed_unsync(http_body_util::StreamBody::new(futures_util::stream::iter(frames)))
     };
     for end in [End::Request, End::Response] {
-        let sent = upload::stream(head(Origin::Http), broken(), end);
+        let sent = upload::stream(&head(Origin::Http), broken(), end);
         let (_, rest) = download::open(sent).await.expect("a head");
         let mut rest = rest.boxed();
         let first = rest
