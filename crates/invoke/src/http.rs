@@ -16,6 +16,7 @@ use api::{HttpRequest, HttpResponse, request};
 use app::Along;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
+use http_body_util::BodyExt;
 use outgoing::CallError;
 use std::borrow::Cow;
 
@@ -26,7 +27,7 @@ impl Invoke {
             mut cx,
             method: verb,
             uri,
-            body,
+            mut body,
             ..
         } = request;
         let named = target::find(uri.path(), &cx.headers).ok_or(Error::NoTarget)?;
@@ -42,6 +43,8 @@ impl Invoke {
             Err(fault) => return Err(failed(fault.to_string())),
         };
         if body.size_hint().lower() > cx.info().body_limit() as u64 {
+            // Who still sends would find the connection closed, and never see the answer.
+            while let Some(Ok(_)) = body.frame().await {}
             return Err(failed(words(&api::body::ReadError::TooLarge)));
         }
         let body = Payload::read(body).await.map_err(|error| failed(words(&*error)))?;
