@@ -50,6 +50,12 @@ pub(crate) enum Command {
     /// Write the defaults: a state store and a broker in files, a configuration; nothing is downloaded
     Init(Init),
     /// Run a sidecar and an application beside it, or several from a template
+    ///
+    /// One application has the standard input, output and errors of the run, and its exit code is passed on. With
+    /// --run-file there may be several: each line has a prefix, and goes to the files and the console that the template
+    /// says; flags given here count for all of them, over the template. When one fails (the application, its command, its
+    /// sidecar), the others are ended and the exit code is 1; one that ends with 0, or is stopped by `dapr stop --app-id`,
+    /// leaves the others alone. Ctrl-C, SIGTERM and SIGHUP end everything that was started; a second one ends it at once.
     Run(Box<Run>),
     /// Stop applications and their sidecars
     Stop(Stop),

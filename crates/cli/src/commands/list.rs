@@ -62,11 +62,20 @@ pub(crate) async fn list(args: &args::List, messages: &Messages) -> Result<()> {
 
 fn row(sidecar: &Running, now: i64) -> Row {
     let flags = &sidecar.flags;
+    // a sidecar that listens on sockets has no ports, whatever its flags say
+    let sockets = flags.get("unix-domain-socket").unwrap_or_default().to_owned();
+    let port = |name: &str, default| {
+        if sockets.is_empty() {
+            flags.port(name, default)
+        } else {
+            0
+        }
+    };
     let created = Timestamp::from_second(sidecar.process.started).unwrap_or_default();
     Row {
         app_id: sidecar.app_id().to_owned(),
-        http_port: flags.port("dapr-http-port", 3500),
-        grpc_port: flags.port("dapr-grpc-port", 50001),
+        http_port: port("dapr-http-port", 3500),
+        grpc_port: port("dapr-grpc-port", 50001),
         app_port: flags.port("app-port", 0),
         metrics_enabled: !matches!(flags.get("enable-metrics"), Some("false" | "0" | "f")),
         command: sidecar.note("appCommand").to_owned(),
@@ -84,7 +93,7 @@ fn row(sidecar: &Running, now: i64) -> Row {
         app_log_path: sidecar.note("appLogPath").to_owned(),
         daprd_log_path: sidecar.note("daprdLogPath").to_owned(),
         run_template_name: sidecar.note("runTemplateName").to_owned(),
-        unix_domain_socket: flags.get("unix-domain-socket").unwrap_or_default().to_owned(),
+        unix_domain_socket: sockets,
     }
 }
 

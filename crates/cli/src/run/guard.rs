@@ -112,34 +112,36 @@ fn listen(input: impl BufRead) -> HashSet<(u32, bool)> {
 
 fn end(left: &HashSet<(u32, bool)>) {
     let deadline = Instant::now() + GRACE;
-    let mut targets = targets(left);
+    let mut seen = HashSet::new();
+    let mut targets = targets(left, &mut seen);
     let _ = platform::send(Signal::Terminate, &targets);
     while !targets.is_empty() && Instant::now() < deadline {
         std::thread::sleep(POLL);
-        targets = self::targets(left);
+        targets = self::targets(left, &mut seen);
     }
     let _ = platform::send(Signal::Kill, &targets);
 }
 
-fn targets(left: &HashSet<(u32, bool)>) -> Vec<Target> {
+/// Who lives of what is left. A family is that of a process as long as that lives; then, those that were seen before.
+fn targets(left: &HashSet<(u32, bool)>, seen: &mut HashSet<(u32, u64)>) -> Vec<Target> {
     if left.is_empty() {
         return Vec::new();
     }
     let all = platform::processes().unwrap_or_default();
-    let lives = |one: &dyn Fn(&Process) -> bool| all.iter().any(one);
-    let mut targets = Vec::new();
-    for (pid, group) in left {
-        match group {
-            true if lives(&|process| process.group == *pid) => targets.push(Target::Group(*pid)),
-            true => {}
-            false => {
-                targets.extend(platform::descendants(&all, *pid).into_iter().map(Target::Process));
-                if lives(&|process| process.pid == *pid) {
-                    targets.push(Target::Process(*pid));
-                }
-            }
-        }
+    let groups = left.iter().filter(|(_, group)| *group).map(|(pid, _)| *pid);
+    let lives = |group: &u32| all.iter().any(|process| process.group == *group);
+    let mut targets: Vec<Target> = groups.filter(lives).map(Target::Group).collect();
+    let mut family: HashSet<u32> = HashSet::new();
+    for (pid, _) in left.iter().filter(|(_, group)| !*group) {
+        family.extend(platform::descendants(&all, *pid));
+        family.insert(*pid);
     }
+    let members = all
+        .iter()
+        .filter(|p| family.contains(&p.pid) || seen.contains(&(p.pid, p.birth)));
+    let members: Vec<&Process> = members.collect();
+    targets.extend(members.iter().map(|process| Target::Process(process.pid)));
+    seen.extend(members.iter().map(|process| (process.pid, process.birth)));
     targets
 }
 
@@ -158,14 +160,18 @@ mod tests {
         let script = ["-c", "sleep 60 & sleep 60"];
         let mut group = Command::new("/bin/sh").args(script).process_group(0).spawn().unwrap();
         let mut family = Command::new("/bin/sh").args(script).process_group(0).spawn().unwrap();
+        let members = |group: u32| {
+            let all = platform::processes().unwrap();
+            all.iter().filter(|process| process.group == group).count()
+        };
+        while members(group.id()) < 3 || members(family.id()) < 3 {
+            std::thread::sleep(POLL);
+        }
         end(&HashSet::from([(group.id(), true), (family.id(), false)]));
         let ended = [group.wait().unwrap(), family.wait().unwrap()];
         assert!(ended.iter().all(|status| !status.success()), "{ended:?}");
-        let all = platform::processes().unwrap();
-        assert!(
-            !all.iter()
-                .any(|process| [group.id(), family.id()].contains(&process.group)),
-            "{all:?}"
-        );
+        while members(group.id()) + members(family.id()) > 0 {
+            std::thread::sleep(POLL);
+        }
     }
 }

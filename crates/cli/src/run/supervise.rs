@@ -357,3 +357,6 @@ async fn ended(application: &mut Option<Program>) -> ExitStatus {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
