@@ -286,9 +286,7 @@ fn builder(options: &Options) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(10))
         .max_buf_size(READ_BUFFER.max(options.max_header_bytes as usize))
-        .max_headers(512)
-        .half_close(true)
-        .pipeline_flush(true);
+        .max_headers(512);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -299,6 +297,8 @@ fn builder(options: &Options) -> auto::Builder<TokioExecutor> {
         .max_send_buf_size(STREAM_WINDOW as usize)
         .keep_alive_interval(Duration::from_secs(60))
         .keep_alive_timeout(Duration::from_secs(20))
+        // gRPC answers of the original have none.
+        .auto_date_header(!options.http2_only)
         .max_header_list_size(options.max_header_bytes.max(16 * 1024));
     builder
 }

@@ -9,11 +9,15 @@ const PLACEMENT_PORT: u16 = 50005;
 /// The port of the scheduler, where an address has none.
 const SCHEDULER_PORT: u16 = 50006;
 
-/// The sidecar's command. This executable is all programs: it is the sidecar under the sidecar's name. It runs in the folder
-/// that the command line was called in, where relative paths in resources count from, as with the original.
+/// The sidecar's command. This executable is all programs: it is the sidecar under the sidecar's name. It runs in the
+/// application's folder, from where relative paths in resources count, as with the original.
 pub(crate) fn sidecar(executable: &Path, app: &App) -> Command {
     let mut command = Command::new(executable);
-    command.arg0("daprd").args(arguments(app)).envs(&app.env);
+    command
+        .arg0("daprd")
+        .args(arguments(app))
+        .current_dir(&app.folder)
+        .envs(&app.env);
     if let Some(address) = advertised(app) {
         command.env("DAPR_HOST_IP", address);
     }
