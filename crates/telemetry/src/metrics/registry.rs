@@ -15,7 +15,7 @@ use super::view::{Buckets, Kind, LATENCY_BUCKETS, RATIO_BUCKETS, SIZE_BUCKETS, V
 
 /// How many label sets a view may have. A label set beyond it is counted in one series whose values are all [`OVERFLOW`],
 /// so that callers who choose paths or names cannot fill the memory.
-pub const MAX_SERIES: usize = 10_000;
+pub const MAX_SERIES: usize = 1_000;
 
 /// The label value of what does not fit into [`MAX_SERIES`].
 pub const OVERFLOW: &str = "_other";
