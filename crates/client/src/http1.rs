@@ -25,6 +25,9 @@ use std::{
     task::{Context, Poll},
 };
 
+/// What reads and writes when it is polled.
+type Driven = Connection<TokioIo<Box<dyn Io>>, Body>;
+
 /// A connection and what sends requests over it.
 ///
 /// Whoever uses a connection also drives it, within the same task: an exchange then costs no message between tasks and no
@@ -32,7 +35,7 @@ use std::{
 /// seen when it is taken.
 struct Link {
     sender: SendRequest<Body>,
-    connection: Pin<Box<Connection<TokioIo<Box<dyn Io>>, Body>>>,
+    connection: Pin<Box<Driven>>,
     ended: bool,
 }
 
