@@ -26,13 +26,6 @@ pub struct Code {
     pub doc: &'static str,
 }
 
-impl Code {
-    /// What metrics count it as: the reason where it has one, since one code may have several.
-    pub const fn metric(&self) -> &'static str {
-        self.code
-    }
-}
-
 /// What an error's answer carries besides its code and text (`google.rpc` error details).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {

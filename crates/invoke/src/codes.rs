@@ -24,29 +24,9 @@ pub(crate) const UNAVAILABLE: i32 = 14;
 /// gRPC: the caller did not say who it is.
 pub(crate) const UNAUTHENTICATED: i32 = 16;
 
-const NAMES: [&str; 17] = [
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-];
-
 /// The name of a gRPC code.
 pub(crate) fn name(code: i32) -> Cow<'static, str> {
-    match usize::try_from(code).ok().and_then(|at| NAMES.get(at)) {
+    match telemetry::metrics::grpc::known_status_name(code) {
         Some(name) => Cow::Borrowed(name),
         None => Cow::Owned(format!("Code({code})")),
     }

@@ -256,7 +256,7 @@ impl HttpServer {
             return;
         }
         if let Some(ErrorCode(code)) = response.extensions().get() {
-            self.layers.metrics.error_code(code.category, code.metric());
+            self.layers.metrics.error_code(code.category, code.code);
         }
         self.layers.metrics.http_server_request(&Exchange {
             method: method.as_str(),

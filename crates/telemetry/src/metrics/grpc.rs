@@ -19,6 +19,11 @@ crate::views! {
 
 /// The name of a gRPC status code as it stands in labels.
 pub fn status_name(code: i32) -> &'static str {
+    known_status_name(code).unwrap_or("Unknown")
+}
+
+/// The name of a gRPC status code, if it is one of the protocol's.
+pub fn known_status_name(code: i32) -> Option<&'static str> {
     const NAMES: [&str; 17] = [
         "OK",
         "Canceled",
@@ -38,11 +43,7 @@ pub fn status_name(code: i32) -> &'static str {
         "DataLoss",
         "Unauthenticated",
     ];
-    usize::try_from(code)
-        .ok()
-        .and_then(|code| NAMES.get(code))
-        .copied()
-        .unwrap_or("Unknown")
+    usize::try_from(code).ok().and_then(|code| NAMES.get(code)).copied()
 }
 
 impl Metrics {
